@@ -1,0 +1,2 @@
+//! The command line: arguments in, one engine call, report out.
+fn main() {}

@@ -1,0 +1,123 @@
+//! Every maximum and every default on one page, with the sum behind each.
+//!
+//! A limit protects a reader from hostile bytes and a writer from itself: a decoder checks it
+//! before it allocates, a writer before it stores. Nothing here is read from a repository.
+//! Lowest floor: it names no other module.
+
+/// 1 KiB.
+pub const KIB: usize = 1 << 10;
+/// 1 MiB.
+pub const MIB: usize = 1 << 20;
+
+// --- chunks -------------------------------------------------------------------------------
+
+/// Smallest chunk the chunker cuts before the end of its input, by default.
+pub const CHUNK_LEN_MIN_DEFAULT: u32 = 16 * 1024;
+/// Where the chunker's test becomes easier, by default: about the mean chunk.
+pub const CHUNK_LEN_AVG_DEFAULT: u32 = 64 * 1024;
+/// Longest chunk, by default.
+pub const CHUNK_LEN_MAX_DEFAULT: u32 = 256 * 1024;
+/// No repository may ask for longer chunks: one must fit a frame, and a frame fits memory.
+pub const CHUNK_LEN_LIMIT: u32 = 16 * 1024 * 1024;
+
+// --- frames -------------------------------------------------------------------------------
+
+/// A frame is closed once its plaintext reaches this. Larger frames compress better, smaller
+/// ones make a random read cheaper; measured in `benches/`.
+pub const FRAME_LEN_TARGET: usize = 512 * KIB;
+/// Longest plaintext of a frame that a reader accepts: target plus one longest chunk.
+pub const FRAME_LEN_LIMIT: usize = FRAME_LEN_TARGET + CHUNK_LEN_LIMIT as usize;
+/// Most chunks in one frame: the table counts them in 24 bits, and one byte each is enough.
+pub const FRAME_CHUNKS_LIMIT: usize = 65_536;
+
+// --- objects ------------------------------------------------------------------------------
+
+/// Unit of keyless verification: one hash in the trailer for each.
+pub const BLOCK_LEN: usize = 64 * KIB;
+/// A pack is finished once it reaches this: one flush, one key, one request.
+pub const PACK_LEN_TARGET: usize = 32 * MIB;
+/// Longest object that a reader opens. Packs stay below target + one frame + table.
+pub const OBJECT_LEN_LIMIT: u64 = 256 * MIB as u64;
+/// Longest clear record (config, key slot).
+pub const RECORD_LEN_LIMIT: u64 = 64 * KIB as u64;
+/// Longest sealed table: 2^20 chunks at 36 bytes plus frames and padding.
+pub const TABLE_LEN_LIMIT: usize = 64 * MIB;
+/// Most entries in one index run: 44 bytes each keep a run near 45 MiB.
+pub const INDEX_RUN_ENTRIES_MAX: usize = 1 << 20;
+/// An index run is written after this many packs, so that an interrupted session loses little.
+pub const INDEX_EVERY_PACKS: u32 = 16;
+/// Longest snapshot object payload: roots, tags and the list of problems.
+pub const SNAPSHOT_LEN_LIMIT: usize = 16 * MIB;
+/// Problems a snapshot object spells out; the rest is counted.
+pub const SNAPSHOT_PROBLEMS_MAX: usize = 10_000;
+
+// --- pages --------------------------------------------------------------------------------
+
+/// No page boundary before this many bytes of entries.
+pub const PAGE_LEN_MIN: usize = 2 * KIB;
+/// A page ends at the latest after the entry that reaches this.
+pub const PAGE_LEN_MAX: usize = 64 * KIB;
+/// One in this many entries of a tree or scan page may end it.
+pub const TREE_PAGE_ENTRIES_MEAN: u32 = 64;
+/// One in this many entries of an extents page may end it: they are short and alike.
+pub const EXTENTS_PAGE_ENTRIES_MEAN: u32 = 256;
+/// Longest page that a reader accepts: `PAGE_LEN_MAX` plus one entry with all its attributes.
+pub const PAGE_LEN_LIMIT: usize = 4 * MIB;
+/// Deepest tree of pages: at two entries a page, 2^40 entries.
+pub const PAGE_LEVEL_LIMIT: u8 = 40;
+/// A content of more extents than this is an extents tree instead of a list in its entry.
+pub const EXTENTS_INLINE_MAX: usize = 16;
+
+// --- names and attributes -----------------------------------------------------------------
+
+/// Longest single name, as on every file system in use.
+pub const NAME_LEN_LIMIT: usize = 255;
+/// Longest folder path inside a tree.
+pub const PATH_LEN_LIMIT: usize = 64 * KIB;
+/// Deepest folder.
+pub const PATH_DEPTH_LIMIT: usize = 4_096;
+/// Longest symbolic link target.
+pub const SYMLINK_LEN_LIMIT: usize = 64 * KIB;
+/// Longest extended attribute value (the kernel's own limit).
+pub const XATTR_LEN_LIMIT: usize = 64 * KIB;
+/// All extended attributes of one entry together.
+pub const XATTRS_LEN_LIMIT: usize = MIB;
+/// Longest file.
+pub const FILE_LEN_LIMIT: u64 = i64::MAX as u64;
+
+// --- keys ---------------------------------------------------------------------------------
+
+/// Most key slots: each costs one Argon2 run to try.
+pub const KEY_SLOTS_LIMIT: usize = 32;
+/// Argon2id memory of a new slot, KiB.
+pub const ARGON2_MEMORY_KIB_DEFAULT: u32 = 64 * 1024;
+/// Argon2id passes of a new slot.
+pub const ARGON2_PASSES_DEFAULT: u32 = 3;
+/// Argon2id lanes of a new slot.
+pub const ARGON2_LANES_DEFAULT: u32 = 4;
+/// Most Argon2id memory that a slot may ask of a reader, KiB: 2 GiB.
+pub const ARGON2_MEMORY_KIB_LIMIT: u32 = 2 * 1024 * 1024;
+/// Most Argon2id passes that a slot may ask of a reader.
+pub const ARGON2_PASSES_LIMIT: u32 = 16;
+/// Most Argon2id lanes that a slot may ask of a reader.
+pub const ARGON2_LANES_LIMIT: u32 = 64;
+/// Shortest key file: 256 bits, if they are random.
+pub const KEY_FILE_LEN_MIN: usize = 32;
+/// Longest key file.
+pub const KEY_FILE_LEN_LIMIT: usize = MIB;
+
+// --- work ---------------------------------------------------------------------------------
+
+/// Memory for the whole process by default.
+pub const MEMORY_DEFAULT: usize = 256 * MIB;
+/// Piece of a large file that one thread takes: long enough that the overlap of one longest
+/// chunk is a few percent.
+pub const SEGMENT_LEN: usize = 8 * MIB;
+/// How often a file that changes under the reader is read again before it is flagged.
+pub const READ_ATTEMPTS: u32 = 3;
+
+const _: () = assert!(CHUNK_LEN_MIN_DEFAULT < CHUNK_LEN_AVG_DEFAULT);
+const _: () = assert!(CHUNK_LEN_AVG_DEFAULT < CHUNK_LEN_MAX_DEFAULT);
+const _: () = assert!(CHUNK_LEN_MAX_DEFAULT <= CHUNK_LEN_LIMIT);
+const _: () = assert!(PACK_LEN_TARGET + FRAME_LEN_LIMIT + TABLE_LEN_LIMIT <= OBJECT_LEN_LIMIT as usize);
+const _: () = assert!(PAGE_LEN_MAX + XATTRS_LEN_LIMIT + PATH_LEN_LIMIT <= PAGE_LEN_LIMIT);

@@ -1,0 +1,1 @@
+//! Pure functions of bytes: chunk, hash, compress, seal. No I/O, no threads; parameters explicit.

@@ -1,0 +1,1 @@
+//! The specification of the format, its vectors, and a slow plain decoder.
