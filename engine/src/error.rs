@@ -78,7 +78,12 @@ pub enum Place {
 impl Error {
     /// An error without a cause.
     pub fn new(kind: ErrorKind, place: Place, detail: impl Into<String>) -> Self {
-        Self { kind, place, detail: detail.into(), source: None }
+        Self {
+            kind,
+            place,
+            detail: detail.into(),
+            source: None,
+        }
     }
 
     /// Damage of one object.
@@ -96,7 +101,12 @@ impl Error {
             Io::StorageFull | Io::QuotaExceeded => ErrorKind::NoSpace,
             _ => ErrorKind::Io,
         };
-        Self { kind, place, detail: what.to_owned(), source: Some(Box::new(source)) }
+        Self {
+            kind,
+            place,
+            detail: what.to_owned(),
+            source: Some(Box::new(source)),
+        }
     }
 
     /// The same error with a cause.

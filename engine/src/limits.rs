@@ -119,5 +119,6 @@ pub const READ_ATTEMPTS: u32 = 3;
 const _: () = assert!(CHUNK_LEN_MIN_DEFAULT < CHUNK_LEN_AVG_DEFAULT);
 const _: () = assert!(CHUNK_LEN_AVG_DEFAULT < CHUNK_LEN_MAX_DEFAULT);
 const _: () = assert!(CHUNK_LEN_MAX_DEFAULT <= CHUNK_LEN_LIMIT);
-const _: () = assert!(PACK_LEN_TARGET + FRAME_LEN_LIMIT + TABLE_LEN_LIMIT <= OBJECT_LEN_LIMIT as usize);
+const _: () =
+    assert!(PACK_LEN_TARGET + FRAME_LEN_LIMIT + TABLE_LEN_LIMIT <= OBJECT_LEN_LIMIT as usize);
 const _: () = assert!(PAGE_LEN_MAX + XATTRS_LEN_LIMIT + PATH_LEN_LIMIT <= PAGE_LEN_LIMIT);

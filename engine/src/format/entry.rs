@@ -190,46 +190,69 @@ impl FolderPath {
         match self.0.iter().rposition(|&byte| byte == 0) {
             Some(at) => {
                 let (folder, name) = self.0.split_at(at);
-                TreePath { folder: Self(folder.to_vec()), name: name[1..].to_vec() }
+                TreePath {
+                    folder: Self(folder.to_vec()),
+                    name: name[1..].to_vec(),
+                }
             }
-            None => TreePath { folder: Self::root(), name: self.0.clone() },
+            None => TreePath {
+                folder: Self::root(),
+                name: self.0.clone(),
+            },
         }
     }
 
     /// The names on the way from the root, outermost first.
     pub fn components(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.split(|&byte| byte == 0).filter(|name| !name.is_empty())
+        self.0
+            .split(|&byte| byte == 0)
+            .filter(|name| !name.is_empty())
     }
 
     /// True if `other` is this folder or lies below it.
     pub fn contains(&self, other: &Self) -> bool {
         self.0.is_empty()
-            || other.0.strip_prefix(self.0.as_slice()).is_some_and(|rest| matches!(rest, [] | [0, ..]))
+            || other
+                .0
+                .strip_prefix(self.0.as_slice())
+                .is_some_and(|rest| matches!(rest, [] | [0, ..]))
     }
 }
 
 impl TreePath {
     /// The entry `name` in `folder`.
     pub fn new(folder: FolderPath, name: impl Into<Vec<u8>>) -> Self {
-        Self { folder, name: name.into() }
+        Self {
+            folder,
+            name: name.into(),
+        }
     }
 
     /// The folder that this entry is, if it is one: where its children lie.
     pub fn as_folder(&self) -> FolderPath {
-        if self.name.is_empty() { self.folder.clone() } else { self.folder.child(&self.name) }
+        if self.name.is_empty() {
+            self.folder.clone()
+        } else {
+            self.folder.child(&self.name)
+        }
     }
 
     /// With slashes, relative to the root of the tree; empty for the root.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.as_folder().0;
-        bytes.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b'/');
+        bytes
+            .iter_mut()
+            .filter(|byte| **byte == 0)
+            .for_each(|byte| *byte = b'/');
         bytes
     }
 }
 
 impl Ord for TreePath {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.folder.cmp(&other.folder).then_with(|| self.name.cmp(&other.name))
+        self.folder
+            .cmp(&other.folder)
+            .then_with(|| self.name.cmp(&other.name))
     }
 }
 
@@ -270,7 +293,10 @@ mod tests {
     #[test]
     fn a_folder_path_knows_its_own_entry() {
         let path = FolderPath::root().child(b"a").child(b"b");
-        assert_eq!(path.as_entry(), TreePath::new(FolderPath::root().child(b"a"), *b"b"));
+        assert_eq!(
+            path.as_entry(),
+            TreePath::new(FolderPath::root().child(b"a"), *b"b")
+        );
         assert_eq!(path.as_entry().as_folder(), path);
         assert_eq!(path.as_entry().to_bytes(), b"a/b");
         assert_eq!(FolderPath::root().as_entry(), TreePath::default());
@@ -279,7 +305,11 @@ mod tests {
     #[test]
     fn names_that_lead_elsewhere_are_invalid() {
         for name in [&b""[..], b".", b"..", b"a/b", b"a\0b", &[b'x'; 256]] {
-            assert!(!is_valid_name(name), "{:?}", name.escape_ascii().to_string());
+            assert!(
+                !is_valid_name(name),
+                "{:?}",
+                name.escape_ascii().to_string()
+            );
         }
         assert!(is_valid_name(b"...") && is_valid_name(&[0xff; 255]));
     }

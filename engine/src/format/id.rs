@@ -85,7 +85,9 @@ fn parse_hex(text: &str, out: &mut [u8]) -> Result<(), ParseIdError> {
         return Err(ParseIdError);
     }
     for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
-        let [high, low] = pair else { return Err(ParseIdError) };
+        let [high, low] = pair else {
+            return Err(ParseIdError);
+        };
         *byte = hex_digit(*high)? << 4 | hex_digit(*low)?;
     }
     Ok(())

@@ -135,7 +135,11 @@ impl fmt::Display for ObjectName {
             Self::Intent(session) | Self::Snapshot(session) | Self::Forgotten(session) => {
                 write!(f, "{folder}/{session}")
             }
-            Self::Pack { session, number, class } => {
+            Self::Pack {
+                session,
+                number,
+                class,
+            } => {
                 write!(f, "{folder}/{session}/{number:08x}.{}", class.suffix())
             }
             Self::Index { session, number } => write!(f, "{folder}/{session}-{number:08x}"),
@@ -207,7 +211,11 @@ fn parse_pack(rest: &str) -> Result<ObjectName, ParseNameError> {
         _ => return Err(ParseNameError),
     };
     let (session, number) = (parse_session(session)?, parse_number(number)?);
-    Ok(ObjectName::Pack { session, number, class })
+    Ok(ObjectName::Pack {
+        session,
+        number,
+        class,
+    })
 }
 
 fn parse_prune(rest: &str) -> Result<ObjectName, ParseNameError> {
@@ -228,7 +236,11 @@ fn parse_session(text: &str) -> Result<SessionId, ParseNameError> {
 /// Exactly eight lowercase hex digits: a number has one spelling.
 fn parse_number(text: &str) -> Result<u32, ParseNameError> {
     let number = u32::from_str_radix(text, 16).map_err(|_| ParseNameError)?;
-    if format!("{number:08x}") == text { Ok(number) } else { Err(ParseNameError) }
+    if format!("{number:08x}") == text {
+        Ok(number)
+    } else {
+        Err(ParseNameError)
+    }
 }
 
 #[cfg(test)]
@@ -242,8 +254,16 @@ mod tests {
             ObjectName::Config(1),
             ObjectName::Key(SlotId([7; 16])),
             ObjectName::Intent(session),
-            ObjectName::Pack { session, number: 0x10, class: PackClass::Data },
-            ObjectName::Pack { session, number: u32::MAX, class: PackClass::Meta },
+            ObjectName::Pack {
+                session,
+                number: 0x10,
+                class: PackClass::Data,
+            },
+            ObjectName::Pack {
+                session,
+                number: u32::MAX,
+                class: PackClass::Meta,
+            },
             ObjectName::Index { session, number: 3 },
             ObjectName::Snapshot(session),
             ObjectName::Forgotten(session),
@@ -257,7 +277,13 @@ mod tests {
 
     #[test]
     fn a_second_spelling_of_a_name_is_refused() {
-        for text in ["config/1", "config/+0000001", "config/0000000A", "packs/x", "other/00000001"] {
+        for text in [
+            "config/1",
+            "config/+0000001",
+            "config/0000000A",
+            "packs/x",
+            "other/00000001",
+        ] {
             assert_eq!(text.parse::<ObjectName>(), Err(ParseNameError), "{text}");
         }
     }

@@ -1,0 +1,94 @@
+//! What all pages of manifests share: the head, and the rule for where a page ends. §10.
+
+use crate::format::cursor::{Cursor, put_varint};
+use crate::format::{DecodeError, Decoded, ensure};
+use crate::limits::{PAGE_LEN_LIMIT, PAGE_LEN_MAX, PAGE_LEN_MIN, PAGE_LEVEL_LIMIT};
+
+/// What a page is a node of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum PageType {
+    /// Names and what they are.
+    Tree = 1,
+    /// What tells a changed file from an unchanged one.
+    Scan = 2,
+    /// Runs of bytes.
+    Extents = 3,
+}
+
+/// Head of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageHead {
+    /// What it is a node of.
+    pub page_type: PageType,
+    /// 0 for a leaf.
+    pub level: u8,
+    /// Entries of a leaf, children of an inner page.
+    pub count: usize,
+}
+
+impl PageHead {
+    /// Reads the head; the cursor is at the body afterwards. `count` is at most the bytes left.
+    pub fn decode<'a>(page: &'a [u8]) -> Decoded<(Self, Cursor<'a>)> {
+        if page.len() > PAGE_LEN_LIMIT {
+            return Err(DecodeError::LimitExceeded("page"));
+        }
+        let mut cursor = Cursor::new(page);
+        let page_type = match cursor.u8()? {
+            1 => PageType::Tree,
+            2 => PageType::Scan,
+            3 => PageType::Extents,
+            _ => return Err(DecodeError::Malformed("unknown type of page")),
+        };
+        let level = cursor.u8()?;
+        if level > PAGE_LEVEL_LIMIT {
+            return Err(DecodeError::LimitExceeded("level of a page"));
+        }
+        let count = usize::try_from(cursor.varint()?).unwrap_or(usize::MAX);
+        if count > cursor.rest().len() {
+            return Err(DecodeError::Truncated);
+        }
+        Ok((
+            Self {
+                page_type,
+                level,
+                count,
+            },
+            cursor,
+        ))
+    }
+
+    /// Reads the head of a page that must be a leaf (level 0) or an inner page of `page_type`.
+    pub fn decode_as<'a>(
+        page: &'a [u8],
+        page_type: PageType,
+        leaf: bool,
+    ) -> Decoded<(Self, Cursor<'a>)> {
+        let (head, cursor) = Self::decode(page)?;
+        ensure(head.page_type == page_type, "page of another type")?;
+        ensure((head.level == 0) == leaf, "page of another level")?;
+        ensure(leaf || head.count > 0, "inner page without children")?;
+        Ok((head, cursor))
+    }
+
+    /// A page of this head and `body`.
+    pub fn encode(&self, body: &[u8]) -> Vec<u8> {
+        let mut page = Vec::with_capacity(body.len() + 8);
+        page.extend_from_slice(&[self.page_type as u8, self.level]);
+        put_varint(&mut page, self.count as u64);
+        page.extend_from_slice(body);
+        page
+    }
+}
+
+/// True if a page ends after an entry with this mark, where the page now holds `entries_len`
+/// bytes of entries and one in `mean` entries may end it.
+pub fn ends_page(entries_len: usize, mark: u32, mean: u32) -> bool {
+    entries_len >= PAGE_LEN_MAX || (entries_len >= PAGE_LEN_MIN && mark.is_multiple_of(mean))
+}
+
+/// The first four bytes of a hash, as the mark of what it names.
+pub fn mark_of(hash: &[u8; 32]) -> u32 {
+    let [a, b, c, d, ..] = *hash;
+    u32::from_le_bytes([a, b, c, d])
+}

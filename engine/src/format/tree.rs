@@ -1,0 +1,678 @@
+//! Pages of a tree: a sorted map from place to entry. §10.1.
+//!
+//! Encoding and decoding are canonical: what decodes, encodes to the same bytes.
+
+use std::sync::Arc;
+
+use crate::format::cursor::{Cursor, put_bytes, put_varint, put_zigzag};
+use crate::format::entry::{
+    Content, DeviceNumber, Entry, ExtentsRoot, FolderPath, Metadata, Node, Owner, Timestamp,
+    TreePath, Xattr, is_valid_name,
+};
+use crate::format::extents;
+use crate::format::id::{ChunkId, PageId};
+use crate::format::page::{PageHead, PageType};
+use crate::format::{DecodeError, Decoded, ensure};
+use crate::limits::{
+    EXTENTS_INLINE_MAX, FILE_LEN_LIMIT, NAME_LEN_LIMIT, PAGE_LEVEL_LIMIT, PATH_DEPTH_LIMIT,
+    PATH_LEN_LIMIT, SYMLINK_LEN_LIMIT, XATTR_LEN_LIMIT, XATTRS_LEN_LIMIT,
+};
+
+const KIND_FILE: u8 = 1;
+const KIND_FOLDER: u8 = 2;
+const KIND_SYMLINK: u8 = 3;
+const KIND_FIFO: u8 = 4;
+const KIND_SOCKET: u8 = 5;
+const KIND_CHAR_DEVICE: u8 = 6;
+const KIND_BLOCK_DEVICE: u8 = 7;
+const KIND_HARD_LINK: u8 = 8;
+
+const TAG_XATTR: u8 = 1;
+const TAG_EXTENTS: u8 = 2;
+const TAG_EXTENTS_TREE: u8 = 3;
+const TAG_SYMLINK: u8 = 4;
+const TAG_DEVICE: u8 = 5;
+const TAG_LEADER: u8 = 6;
+
+/// Longest attribute: an extended attribute's name and value.
+const ATTRIBUTE_LEN_LIMIT: usize = XATTR_LEN_LIMIT + NAME_LEN_LIMIT + 16;
+const NANOSECONDS: u32 = 1_000_000_000;
+
+/// One entry of a tree, in its folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeItem {
+    /// The folder; shared by its entries of one page.
+    pub folder: Arc<FolderPath>,
+    /// The entry.
+    pub entry: Entry,
+}
+
+/// One child of an inner page of a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeChild {
+    /// The first entry below.
+    pub first: TreePath,
+    /// Entries below.
+    pub entries: u64,
+    /// Lengths of all file contents below, bytes.
+    pub bytes: u64,
+    /// The page.
+    pub page: PageId,
+}
+
+impl TreeItem {
+    /// Where the entry is.
+    pub fn path(&self) -> TreePath {
+        TreePath {
+            folder: (*self.folder).clone(),
+            name: self.entry.name.clone(),
+        }
+    }
+}
+
+/// Collects entries into one leaf.
+#[derive(Debug, Default)]
+pub struct TreeLeafWriter {
+    owners: Vec<Owner>,
+    groups: Vec<u8>,
+    folder: FolderPath,
+    group: Vec<u8>,
+    group_count: u64,
+    count: usize,
+    entries_len: usize,
+}
+
+impl TreeLeafWriter {
+    /// Appends an entry, which must come after all before it.
+    pub fn push(&mut self, folder: &FolderPath, entry: &Entry) {
+        if self.group_count == 0 || self.folder != *folder {
+            self.end_group();
+            self.folder.clone_from(folder);
+        }
+        let owner = self.owner_index(&entry.metadata.owner);
+        let before = self.group.len();
+        encode_entry(&mut self.group, entry, owner);
+        self.entries_len += self.group.len() - before;
+        self.group_count += 1;
+        self.count += 1;
+    }
+
+    /// Bytes of entries so far.
+    pub fn entries_len(&self) -> usize {
+        self.entries_len
+    }
+
+    /// True before the first entry.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The page; the writer is empty afterwards.
+    pub fn finish(&mut self) -> Vec<u8> {
+        self.end_group();
+        let mut body = Vec::with_capacity(self.groups.len() + 64);
+        put_varint(&mut body, self.owners.len() as u64);
+        for owner in &self.owners {
+            put_varint(&mut body, owner.uid.into());
+            put_varint(&mut body, owner.gid.into());
+            put_bytes(&mut body, &owner.user);
+            put_bytes(&mut body, &owner.group);
+        }
+        body.extend_from_slice(&self.groups);
+        let head = PageHead {
+            page_type: PageType::Tree,
+            level: 0,
+            count: self.count,
+        };
+        *self = Self::default();
+        head.encode(&body)
+    }
+
+    fn end_group(&mut self) {
+        if self.group_count > 0 {
+            put_bytes(&mut self.groups, &self.folder.0);
+            put_varint(&mut self.groups, self.group_count);
+            self.groups.append(&mut self.group);
+            self.group_count = 0;
+        }
+    }
+
+    fn owner_index(&mut self, owner: &Owner) -> u64 {
+        let found = self.owners.iter().position(|known| known == owner);
+        found.unwrap_or_else(|| {
+            self.owners.push(owner.clone());
+            self.owners.len() - 1
+        }) as u64
+    }
+}
+
+fn encode_entry(out: &mut Vec<u8>, entry: &Entry, owner: u64) {
+    put_bytes(out, &entry.name);
+    out.push(kind_of(&entry.node));
+    put_varint(out, entry.metadata.mode.into());
+    put_varint(out, owner);
+    put_zigzag(out, entry.metadata.mtime.seconds);
+    put_varint(out, entry.metadata.mtime.nanoseconds.into());
+    let node_attribute = encode_node_attribute(&entry.node);
+    let xattrs = &entry.metadata.xattrs;
+    put_varint(
+        out,
+        (xattrs.len() + usize::from(node_attribute.is_some())) as u64,
+    );
+    for xattr in xattrs {
+        let mut value = Vec::with_capacity(xattr.name.len() + xattr.value.len() + 2);
+        put_bytes(&mut value, &xattr.name);
+        value.extend_from_slice(&xattr.value);
+        put_attribute(out, TAG_XATTR, &value);
+    }
+    if let Some((tag, value)) = node_attribute {
+        put_attribute(out, tag, &value);
+    }
+}
+
+fn put_attribute(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
+    out.push(tag);
+    put_bytes(out, value);
+}
+
+fn kind_of(node: &Node) -> u8 {
+    match node {
+        Node::File(_) => KIND_FILE,
+        Node::Folder => KIND_FOLDER,
+        Node::Symlink(_) => KIND_SYMLINK,
+        Node::Fifo => KIND_FIFO,
+        Node::Socket => KIND_SOCKET,
+        Node::CharDevice(_) => KIND_CHAR_DEVICE,
+        Node::BlockDevice(_) => KIND_BLOCK_DEVICE,
+        Node::HardLink(_) => KIND_HARD_LINK,
+    }
+}
+
+fn encode_node_attribute(node: &Node) -> Option<(u8, Vec<u8>)> {
+    let mut value = Vec::new();
+    let tag = match node {
+        Node::File(Content::Inline(list)) if list.is_empty() => return None,
+        Node::File(Content::Inline(list)) => {
+            list.iter()
+                .for_each(|extent| extents::encode_extent(&mut value, extent));
+            TAG_EXTENTS
+        }
+        Node::File(Content::Tree(root)) => {
+            put_varint(&mut value, root.len);
+            value.extend_from_slice(root.page.as_bytes());
+            value.push(root.level);
+            TAG_EXTENTS_TREE
+        }
+        Node::Symlink(target) => {
+            value.extend_from_slice(target);
+            TAG_SYMLINK
+        }
+        Node::CharDevice(number) | Node::BlockDevice(number) => {
+            put_varint(&mut value, number.major.into());
+            put_varint(&mut value, number.minor.into());
+            TAG_DEVICE
+        }
+        Node::HardLink(leader) => {
+            put_bytes(&mut value, &leader.folder.0);
+            put_bytes(&mut value, &leader.name);
+            TAG_LEADER
+        }
+        Node::Folder | Node::Fifo | Node::Socket => return None,
+    };
+    Some((tag, value))
+}
+
+/// Reads a leaf.
+pub fn decode_leaf(page: &[u8]) -> Decoded<Vec<TreeItem>> {
+    let (head, mut cursor) = PageHead::decode_as(page, PageType::Tree, true)?;
+    let owners = decode_owners(&mut cursor)?;
+    let mut used = 0;
+    let mut items: Vec<TreeItem> = Vec::with_capacity(head.count.min(page.len() / 8));
+    while !cursor.rest().is_empty() {
+        let folder = Arc::new(decode_folder(&mut cursor)?);
+        ensure(
+            items.last().is_none_or(|last| last.folder < folder),
+            "folders do not ascend",
+        )?;
+        let count = cursor.varint()?;
+        ensure(count > 0, "folder without entries")?;
+        for index in 0..count {
+            let entry = decode_entry(&mut cursor, &folder, &owners, &mut used)?;
+            let last = items.last().filter(|_| index > 0);
+            ensure(
+                last.is_none_or(|last| last.entry.name < entry.name),
+                "names do not ascend",
+            )?;
+            items.push(TreeItem {
+                folder: Arc::clone(&folder),
+                entry,
+            });
+        }
+    }
+    ensure(items.len() == head.count, "number of entries")?;
+    ensure(used == owners.len(), "owner without an entry")?;
+    Ok(items)
+}
+
+fn decode_owners(cursor: &mut Cursor<'_>) -> Decoded<Vec<Owner>> {
+    let count = cursor.varint()?;
+    let mut owners: Vec<Owner> = Vec::new();
+    for _ in 0..count {
+        let (uid, gid) = (
+            cursor.varint_u32("user number")?,
+            cursor.varint_u32("group number")?,
+        );
+        let user = cursor.bytes(NAME_LEN_LIMIT, "user name")?.to_vec();
+        let group = cursor.bytes(NAME_LEN_LIMIT, "group name")?.to_vec();
+        let owner = Owner {
+            uid,
+            gid,
+            user,
+            group,
+        };
+        ensure(!owners.contains(&owner), "owner twice")?;
+        owners.push(owner);
+    }
+    Ok(owners)
+}
+
+/// Reads the path of a folder; every name in it is valid.
+pub(crate) fn decode_folder(cursor: &mut Cursor<'_>) -> Decoded<FolderPath> {
+    let bytes = cursor.bytes(PATH_LEN_LIMIT, "path of a folder")?;
+    if bytes.is_empty() {
+        return Ok(FolderPath::root());
+    }
+    let names = bytes.split(|&byte| byte == 0);
+    if names.clone().count() > PATH_DEPTH_LIMIT {
+        return Err(DecodeError::LimitExceeded("depth of a folder"));
+    }
+    let mut names = names;
+    ensure(
+        names.all(is_valid_name),
+        "invalid name in the path of a folder",
+    )?;
+    Ok(FolderPath(bytes.to_vec()))
+}
+
+/// Reads a name in `folder`: valid, or empty for the root of the tree.
+pub(crate) fn decode_name(cursor: &mut Cursor<'_>, folder: &FolderPath) -> Decoded<Vec<u8>> {
+    let name = cursor.bytes(NAME_LEN_LIMIT, "name")?;
+    let root = name.is_empty() && folder.0.is_empty();
+    ensure(root || is_valid_name(name), "invalid name")?;
+    Ok(name.to_vec())
+}
+
+fn decode_entry(
+    cursor: &mut Cursor<'_>,
+    folder: &FolderPath,
+    owners: &[Owner],
+    used: &mut usize,
+) -> Decoded<Entry> {
+    let name = decode_name(cursor, folder)?;
+    let kind = cursor.u8()?;
+    let mode = u16::try_from(cursor.varint()?)
+        .ok()
+        .filter(|mode| *mode <= 0o7777);
+    let mode = mode.ok_or(DecodeError::Malformed("permission bits"))?;
+    let owner_index = usize::try_from(cursor.varint()?).unwrap_or(usize::MAX);
+    ensure(owner_index <= *used, "owners are not in order of first use")?;
+    *used = (*used).max(owner_index + 1);
+    let owner = owners
+        .get(owner_index)
+        .ok_or(DecodeError::Malformed("unknown owner"))?
+        .clone();
+    let mtime = decode_timestamp(cursor)?;
+    let attributes = Attributes::decode(cursor)?;
+    let Attributes { xattrs, node } = attributes;
+    let node = decode_node(kind, node)?;
+    ensure(
+        !matches!(node, Node::HardLink(_)) || xattrs.is_empty(),
+        "hard link with attributes",
+    )?;
+    Ok(Entry {
+        name,
+        metadata: Metadata {
+            mode,
+            owner,
+            mtime,
+            xattrs,
+        },
+        node,
+    })
+}
+
+/// Reads seconds and nanoseconds.
+pub(crate) fn decode_timestamp(cursor: &mut Cursor<'_>) -> Decoded<Timestamp> {
+    let seconds = cursor.zigzag()?;
+    let nanoseconds = cursor.varint_u32("nanoseconds")?;
+    ensure(nanoseconds < NANOSECONDS, "nanoseconds of a whole second")?;
+    Ok(Timestamp {
+        seconds,
+        nanoseconds,
+    })
+}
+
+struct Attributes<'a> {
+    xattrs: Vec<Xattr>,
+    node: Option<(u8, &'a [u8])>,
+}
+
+impl<'a> Attributes<'a> {
+    fn decode(cursor: &mut Cursor<'a>) -> Decoded<Self> {
+        let count = cursor.varint()?;
+        let mut attributes = Self {
+            xattrs: Vec::new(),
+            node: None,
+        };
+        let (mut last_tag, mut xattrs_len) = (0, 0);
+        for _ in 0..count {
+            let tag = cursor.u8()?;
+            ensure(
+                tag > last_tag || (tag == TAG_XATTR && last_tag == TAG_XATTR),
+                "attributes do not ascend",
+            )?;
+            last_tag = tag;
+            let value = cursor.bytes(ATTRIBUTE_LEN_LIMIT, "attribute")?;
+            xattrs_len += value.len();
+            if xattrs_len > XATTRS_LEN_LIMIT + ATTRIBUTE_LEN_LIMIT {
+                return Err(DecodeError::LimitExceeded("attributes of an entry"));
+            }
+            match tag {
+                TAG_XATTR => attributes.push_xattr(value)?,
+                TAG_EXTENTS..=TAG_LEADER => {
+                    ensure(attributes.node.is_none(), "two contents")?;
+                    attributes.node = Some((tag, value));
+                }
+                _ => return Err(DecodeError::Malformed("unknown attribute")),
+            }
+        }
+        Ok(attributes)
+    }
+
+    fn push_xattr(&mut self, value: &[u8]) -> Decoded<()> {
+        let mut cursor = Cursor::new(value);
+        let name = cursor
+            .bytes(NAME_LEN_LIMIT, "name of an extended attribute")?
+            .to_vec();
+        ensure(
+            !name.is_empty() && !name.contains(&0),
+            "name of an extended attribute",
+        )?;
+        let ascends = self.xattrs.last().is_none_or(|last| last.name < name);
+        ensure(ascends, "extended attributes do not ascend")?;
+        if cursor.rest().len() > XATTR_LEN_LIMIT {
+            return Err(DecodeError::LimitExceeded("extended attribute"));
+        }
+        self.xattrs.push(Xattr {
+            name,
+            value: cursor.rest().to_vec(),
+        });
+        Ok(())
+    }
+}
+
+fn decode_node(kind: u8, attribute: Option<(u8, &[u8])>) -> Decoded<Node> {
+    Ok(match (kind, attribute) {
+        (KIND_FILE, None) => Node::File(Content::Inline(Vec::new())),
+        (KIND_FILE, Some((TAG_EXTENTS, value))) => Node::File(decode_inline(value)?),
+        (KIND_FILE, Some((TAG_EXTENTS_TREE, value))) => Node::File(decode_extents_root(value)?),
+        (KIND_FOLDER, None) => Node::Folder,
+        (KIND_SYMLINK, Some((TAG_SYMLINK, target))) => Node::Symlink(decode_target(target)?),
+        (KIND_FIFO, None) => Node::Fifo,
+        (KIND_SOCKET, None) => Node::Socket,
+        (KIND_CHAR_DEVICE, Some((TAG_DEVICE, value))) => Node::CharDevice(decode_device(value)?),
+        (KIND_BLOCK_DEVICE, Some((TAG_DEVICE, value))) => Node::BlockDevice(decode_device(value)?),
+        (KIND_HARD_LINK, Some((TAG_LEADER, value))) => Node::HardLink(decode_leader(value)?),
+        (KIND_FILE..=KIND_HARD_LINK, _) => {
+            return Err(DecodeError::Malformed(
+                "attributes do not fit the kind of entry",
+            ));
+        }
+        _ => return Err(DecodeError::Malformed("unknown kind of entry")),
+    })
+}
+
+fn decode_inline(value: &[u8]) -> Decoded<Content> {
+    let list = extents::decode_list(Cursor::new(value))?;
+    ensure(
+        !list.is_empty() && list.len() <= EXTENTS_INLINE_MAX,
+        "length of a short content",
+    )?;
+    Ok(Content::Inline(list))
+}
+
+fn decode_extents_root(value: &[u8]) -> Decoded<Content> {
+    let mut cursor = Cursor::new(value);
+    let len = cursor.varint()?;
+    let page = ChunkId(cursor.array()?);
+    let level = cursor.u8()?;
+    cursor.finish("root of a content is too long")?;
+    if len > FILE_LEN_LIMIT {
+        return Err(DecodeError::LimitExceeded("length of a file"));
+    }
+    if level > PAGE_LEVEL_LIMIT {
+        return Err(DecodeError::LimitExceeded("level of a page"));
+    }
+    ensure(
+        len > EXTENTS_INLINE_MAX as u64,
+        "long content of a short file",
+    )?;
+    Ok(Content::Tree(ExtentsRoot { len, page, level }))
+}
+
+fn decode_target(target: &[u8]) -> Decoded<Vec<u8>> {
+    if target.len() > SYMLINK_LEN_LIMIT {
+        return Err(DecodeError::LimitExceeded("target of a symbolic link"));
+    }
+    ensure(
+        !target.is_empty() && !target.contains(&0),
+        "target of a symbolic link",
+    )?;
+    Ok(target.to_vec())
+}
+
+fn decode_device(value: &[u8]) -> Decoded<DeviceNumber> {
+    let mut cursor = Cursor::new(value);
+    let number = DeviceNumber {
+        major: cursor.varint_u32("major number")?,
+        minor: cursor.varint_u32("minor number")?,
+    };
+    cursor.finish("device number is too long").map(|()| number)
+}
+
+fn decode_leader(value: &[u8]) -> Decoded<TreePath> {
+    let mut cursor = Cursor::new(value);
+    let folder = decode_folder(&mut cursor)?;
+    let name = decode_name(&mut cursor, &folder)?;
+    ensure(!name.is_empty(), "hard link to the root")?;
+    cursor.finish("leader of a hard link is too long")?;
+    Ok(TreePath { folder, name })
+}
+
+/// An inner page of `children`.
+pub fn encode_inner(level: u8, children: &[TreeChild]) -> Vec<u8> {
+    let mut body = Vec::new();
+    children
+        .iter()
+        .for_each(|child| encode_child(&mut body, child));
+    PageHead {
+        page_type: PageType::Tree,
+        level,
+        count: children.len(),
+    }
+    .encode(&body)
+}
+
+/// Appends one child.
+pub fn encode_child(out: &mut Vec<u8>, child: &TreeChild) {
+    put_bytes(out, &child.first.folder.0);
+    put_bytes(out, &child.first.name);
+    put_varint(out, child.entries);
+    put_varint(out, child.bytes);
+    out.extend_from_slice(child.page.as_bytes());
+}
+
+/// Reads an inner page: its level and children.
+pub fn decode_inner(page: &[u8]) -> Decoded<(u8, Vec<TreeChild>)> {
+    let (head, mut cursor) = PageHead::decode_as(page, PageType::Tree, false)?;
+    let mut children: Vec<TreeChild> = Vec::new();
+    for _ in 0..head.count {
+        let folder = decode_folder(&mut cursor)?;
+        let name = decode_name(&mut cursor, &folder)?;
+        let first = TreePath { folder, name };
+        ensure(
+            children.last().is_none_or(|last| last.first < first),
+            "children do not ascend",
+        )?;
+        let (entries, bytes) = (cursor.varint()?, cursor.varint()?);
+        ensure(entries > 0, "child without entries")?;
+        children.push(TreeChild {
+            first,
+            entries,
+            bytes,
+            page: ChunkId(cursor.array()?),
+        });
+    }
+    cursor.finish("page is longer than its children")?;
+    Ok((head.level, children))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::entry::{Extent, ExtentKind};
+
+    fn entry(name: &[u8], uid: u32, node: Node) -> Entry {
+        let owner = Owner {
+            uid,
+            gid: 5,
+            user: format!("u{uid}").into(),
+            group: b"g".to_vec(),
+        };
+        let mtime = Timestamp {
+            seconds: -3,
+            nanoseconds: 999_999_999,
+        };
+        let metadata = Metadata {
+            mode: 0o4755,
+            owner,
+            mtime,
+            xattrs: vec![],
+        };
+        Entry {
+            name: name.to_vec(),
+            metadata,
+            node,
+        }
+    }
+
+    fn with_xattrs(mut entry: Entry) -> Entry {
+        let xattr = |name: &str| Xattr {
+            name: name.into(),
+            value: vec![0, 255],
+        };
+        entry.metadata.xattrs = vec![xattr("security.capability"), xattr("user.a")];
+        entry
+    }
+
+    fn sample() -> Vec<TreeItem> {
+        let root = Arc::new(FolderPath::root());
+        let sub = Arc::new(root.child(b"sub"));
+        let extent = |len, kind| Extent { len, kind };
+        let short = vec![
+            extent(5, ExtentKind::Chunk(ChunkId([4; 32]))),
+            extent(9, ExtentKind::Hole),
+        ];
+        let long = ExtentsRoot {
+            len: 1 << 40,
+            page: ChunkId([6; 32]),
+            level: 2,
+        };
+        let leader = TreePath::new(FolderPath::root(), *b"b");
+        let item = |folder: &Arc<FolderPath>, entry| TreeItem {
+            folder: Arc::clone(folder),
+            entry,
+        };
+        vec![
+            item(&root, entry(b"", 0, Node::Folder)),
+            item(
+                &root,
+                entry(b"a\xff\n", 1, Node::File(Content::Inline(vec![]))),
+            ),
+            item(
+                &root,
+                with_xattrs(entry(b"b", 0, Node::File(Content::Inline(short)))),
+            ),
+            item(&root, entry(b"c", 0, Node::File(Content::Tree(long)))),
+            item(&root, entry(b"link", 0, Node::Symlink(b"../x".to_vec()))),
+            item(&root, entry(b"sub", 2, Node::Folder)),
+            item(
+                &sub,
+                entry(
+                    b"dev",
+                    0,
+                    Node::CharDevice(DeviceNumber { major: 1, minor: 3 }),
+                ),
+            ),
+            item(&sub, entry(b"fifo", 0, Node::Fifo)),
+            item(&sub, entry(b"hard", 0, Node::HardLink(leader))),
+            item(&sub, entry(b"sock", 0, Node::Socket)),
+        ]
+    }
+
+    fn page(items: &[TreeItem]) -> Vec<u8> {
+        let mut writer = TreeLeafWriter::default();
+        items
+            .iter()
+            .for_each(|item| writer.push(&item.folder, &item.entry));
+        writer.finish()
+    }
+
+    #[test]
+    fn a_leaf_of_every_kind_reads_back() {
+        assert_eq!(decode_leaf(&page(&sample())), Ok(sample()));
+    }
+
+    #[test]
+    fn what_decodes_after_a_flipped_bit_encodes_to_the_flipped_bytes() {
+        let good = page(&sample());
+        for bit in 0..good.len() * 8 {
+            let mut damaged = good.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(items) = decode_leaf(&damaged) {
+                assert_eq!(page(&items), damaged, "bit {bit}: a second spelling");
+            }
+        }
+        for len in 0..good.len() {
+            assert!(decode_leaf(&good[..len]).is_err(), "length {len}");
+        }
+    }
+
+    #[test]
+    fn entries_out_of_order_are_refused() {
+        let mut items = sample();
+        items.swap(1, 2);
+        assert!(decode_leaf(&page(&items)).is_err());
+        let mut items = sample();
+        items.swap(5, 6);
+        assert!(decode_leaf(&page(&items)).is_err());
+    }
+
+    #[test]
+    fn an_inner_page_reads_back() {
+        let child = |name: &[u8], byte| TreeChild {
+            first: TreePath::new(FolderPath::root(), name),
+            entries: 9,
+            bytes: 1 << 33,
+            page: ChunkId([byte; 32]),
+        };
+        let children = vec![child(b"", 1), child(b"m", 2)];
+        assert_eq!(
+            decode_inner(&encode_inner(3, &children)),
+            Ok((3, children.clone()))
+        );
+        let reversed: Vec<_> = children.into_iter().rev().collect();
+        assert!(decode_inner(&encode_inner(3, &reversed)).is_err());
+        assert!(decode_inner(&encode_inner(3, &[])).is_err());
+    }
+}
