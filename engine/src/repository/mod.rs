@@ -1,1 +1,225 @@
-//! repository
+//! Objects become meaning: packs, index, pages, keys, sessions, snapshots.
+//!
+//! The order of writing is the argument that a crash loses nothing that was acknowledged:
+//!
+//! - W1 A snapshot names only pages that were durable before it was put.
+//! - W2 A page names only pages and chunks that were durable before the snapshot was put.
+//! - W3 An index run names only packs that were durable before it was put.
+//! - W4 A commit is one put-if-absent of one key, after everything it needs is durable.
+//! - W5 No object changes after its put, and no name is used twice.
+//!
+//! **Architecture Invariant:** nothing here spawns a thread, and only [`session::Session`] writes
+//! packs, index runs and snapshots.
+//!
+//! **Architecture Invariant:** reading needs packs, snapshots, keys and config; the index is
+//! derived and may be deleted.
+
+pub mod chunks;
+pub mod frame_writer;
+pub mod index;
+pub mod keys;
+pub mod manifest;
+pub mod object;
+pub mod pack;
+pub mod session;
+pub mod snapshots;
+
+use std::sync::{Arc, OnceLock};
+
+use crate::error::{Error, ErrorKind, Place, Result};
+use crate::format::config::{ABILITY_PUT_IF_ABSENT, Config};
+use crate::format::id::{RepositoryId, SessionId, SlotId};
+use crate::format::name::{ObjectKind, ObjectName};
+use crate::format::record::{self, Record, RecordKind};
+use crate::format::slot::Bundle;
+use crate::limits::{CHUNK_LEN_AVG_DEFAULT, CHUNK_LEN_MAX_DEFAULT, CHUNK_LEN_MIN_DEFAULT, KEY_SLOTS_LIMIT};
+use crate::repository::index::Index;
+use crate::repository::keys::{Keys, SlotOptions, UnlockSecret};
+use crate::storage::{Backend, ObjectInfo};
+use crate::transform::chunk::{ChunkSizes, Chunker};
+use crate::transform::derive::Secret;
+use crate::transform::seal::Aead;
+
+/// A repository that was opened with a key.
+pub struct Repository {
+    backend: Arc<dyn Backend>,
+    config: Config,
+    keys: Keys,
+    index: OnceLock<Index>,
+}
+
+/// What a new repository is like.
+#[derive(Clone, Debug)]
+pub struct CreateOptions {
+    /// Chunk lengths, fixed for ever.
+    pub chunk_sizes: ChunkSizes,
+    /// Algorithm of objects; `None` takes the faster one on this processor.
+    pub aead: Option<Aead>,
+    /// The first way in.
+    pub slot: SlotOptions,
+    /// Seconds since 1970.
+    pub created: u64,
+}
+
+impl CreateOptions {
+    /// Default parameters, made at `created` seconds since 1970.
+    pub fn new(created: u64) -> Self {
+        let (min, avg, max) = (CHUNK_LEN_MIN_DEFAULT, CHUNK_LEN_AVG_DEFAULT, CHUNK_LEN_MAX_DEFAULT);
+        let chunk_sizes = ChunkSizes::new(min, avg, max).expect("the defaults are valid sizes");
+        Self { chunk_sizes, aead: None, slot: SlotOptions::default(), created }
+    }
+}
+
+impl std::fmt::Debug for Repository {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Repository").field("id", &self.config.repository).finish_non_exhaustive()
+    }
+}
+
+impl Repository {
+    /// Makes a repository on an empty backend: the slot first, then the config that makes it one.
+    pub fn create(
+        backend: Arc<dyn Backend>,
+        secret: &UnlockSecret,
+        options: &CreateOptions,
+    ) -> Result<Self> {
+        if !backend.list(ObjectKind::Config)?.is_empty() {
+            let detail = "there is one already; open it, or choose another place";
+            return Err(Error::new(ErrorKind::AlreadyExists, Place::Repository, detail));
+        }
+        let aead = options.aead.unwrap_or_else(Aead::fastest_here);
+        let config = Config {
+            repository: RepositoryId(random()?),
+            created: options.created,
+            chunk_len_min: options.chunk_sizes.min,
+            chunk_len_avg: options.chunk_sizes.avg,
+            chunk_len_max: options.chunk_sizes.max,
+            aead: aead as u8,
+            abilities: ABILITY_PUT_IF_ABSENT,
+            epoch: 1,
+        };
+        let bundle = Bundle { stable: random_secret()?, epochs: vec![(config.epoch, random_secret()?)] };
+        let keys = Keys::from_bundle(&bundle, config.repository);
+        let slot = SlotId(random()?);
+        let record = keys::make_slot(&bundle, &config, slot, secret, &options.slot, options.created)?;
+        backend.put(&ObjectName::Key(slot), &record)?;
+        backend.sync()?;
+        let record = record::encode(RecordKind::Config, &config.encode(), |tagged| keys.config_tag(tagged));
+        backend.put(&ObjectName::Config(1), &record)?;
+        backend.sync()?;
+        Self::probe_put_if_absent(&*backend, &record)?;
+        Ok(Self { backend, config, keys, index: OnceLock::new() })
+    }
+
+    /// A second put of the config must fail, or several writers could destroy each other's work.
+    fn probe_put_if_absent(backend: &dyn Backend, record: &[u8]) -> Result<()> {
+        match backend.put(&ObjectName::Config(1), record) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => {
+                let detail = "this storage overwrites existing objects; it cannot hold a repository";
+                Err(Error::new(ErrorKind::Unsupported, Place::Repository, detail))
+            }
+        }
+    }
+
+    /// Opens a repository with the first slot that `secret` fits.
+    pub fn open(backend: Arc<dyn Backend>, secret: &UnlockSecret) -> Result<Self> {
+        let configs = backend.list(ObjectKind::Config)?;
+        let Some(ObjectInfo { name, .. }) = configs.last() else {
+            let detail = "there is none here; make one with init, or check the path";
+            return Err(Error::new(ErrorKind::NotFound, Place::Repository, detail));
+        };
+        let record_bytes = backend.get(name)?;
+        let decode_error = |error| Error::damaged(*name, "cannot be read").with_source(error);
+        let record = Record::decode(&record_bytes, RecordKind::Config).map_err(decode_error)?;
+        let config = Config::decode(record.body).map_err(decode_error)?;
+        let bundle = unlock(&*backend, config.repository, secret)?;
+        let keys = Keys::from_bundle(&bundle, config.repository);
+        if keys.config_tag(record.tagged) != record.tag {
+            let detail = "was not written by a holder of this repository's keys";
+            return Err(Error::damaged(*name, detail));
+        }
+        Ok(Self { backend, config, keys, index: OnceLock::new() })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> RepositoryId {
+        self.config.repository
+    }
+
+    /// Its parameters.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where its objects lie.
+    pub fn backend(&self) -> &dyn Backend {
+        &*self.backend
+    }
+
+    /// Its keys.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The chunker of this repository.
+    pub fn chunker(&self) -> Result<Chunker> {
+        let config = &self.config;
+        let sizes = ChunkSizes::new(config.chunk_len_min, config.chunk_len_avg, config.chunk_len_max);
+        let sizes = sizes.map_err(|error| Error::damaged(ObjectName::Config(1), error.to_string()))?;
+        Ok(Chunker::new(self.keys.chunker(), sizes))
+    }
+
+    /// The index as it was when it was first asked for.
+    pub fn index(&self) -> Result<&Index> {
+        if let Some(index) = self.index.get() {
+            return Ok(index);
+        }
+        let loaded = Index::load(&*self.backend, &self.keys)?;
+        Ok(self.index.get_or_init(|| loaded))
+    }
+}
+
+/// Tries every slot; one that is damaged or hostile does not stop the others.
+fn unlock(backend: &dyn Backend, repository: RepositoryId, secret: &UnlockSecret) -> Result<Bundle> {
+    let slots = backend.list(ObjectKind::Key)?;
+    if slots.is_empty() {
+        let detail = "has no key slot left; restore keys/ from a copy";
+        return Err(Error::new(ErrorKind::Damaged, Place::Repository, detail));
+    }
+    let mut damaged = None;
+    for info in slots.iter().take(KEY_SLOTS_LIMIT) {
+        match keys::try_slot(backend, &info.name, repository, secret) {
+            Ok(Some(bundle)) => return Ok(bundle),
+            Ok(None) => {}
+            Err(error) => damaged = Some(error),
+        }
+    }
+    let detail = format!("this {} opens none of {} key slots", secret.word(), slots.len());
+    let error = Error::new(ErrorKind::WrongKey, Place::Repository, detail);
+    Err(match damaged {
+        Some(cause) if slots.len() == 1 => cause,
+        Some(cause) => error.with_source(cause),
+        None => error,
+    })
+}
+
+/// Random bytes from the operating system.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    let filled = getrandom::fill(&mut bytes);
+    filled.map(|()| bytes).map_err(|error| {
+        let detail = format!("the system gives no random numbers: {error}");
+        Error::new(ErrorKind::Io, Place::Repository, detail)
+    })
+}
+
+fn random_secret() -> Result<Secret> {
+    random().map(Secret::from)
+}
+
+/// A new session id.
+pub(crate) fn new_session_id() -> Result<SessionId> {
+    random().map(SessionId)
+}

@@ -1,0 +1,201 @@
+//! Reading chunks and pages: locate, fetch the frame, open it, verify the id.
+//!
+//! Every copy of an id is tried; what no copy gives is an error that names the id and the place.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+
+use crate::error::{Error, ErrorKind, Place, Result};
+use crate::format::id::{ChunkId, PageId};
+use crate::format::name::PackClass;
+use crate::repository::Repository;
+use crate::repository::index::{Index, Location, is_missing_or_damaged};
+use crate::repository::object::{self, FrameCode};
+use crate::transform::compress::Decompressor;
+
+/// Reads chunks and pages of one repository; shared by threads.
+pub struct ChunkReader<'r> {
+    repository: &'r Repository,
+    index: &'r Index,
+    /// What the tables of unindexed packs know; read when the index misses an id.
+    uncovered: OnceLock<Index>,
+    cache: Mutex<FrameCache>,
+}
+
+/// Buffers of one reading thread.
+#[derive(Default)]
+pub struct FrameBuffers {
+    decompressor: Decompressor,
+    sealed: Vec<u8>,
+    /// Plaintext of the frame that was read last.
+    pub plain: Vec<u8>,
+}
+
+/// Plaintexts of the frames that were used last, bounded in bytes.
+struct FrameCache {
+    frames: HashMap<FrameKey, (Arc<Vec<u8>>, u64)>,
+    clock: u64,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+/// A frame: which index knows it, and its number there.
+type FrameKey = (bool, u32);
+
+impl<'r> ChunkReader<'r> {
+    /// A reader that keeps at most `cache_bytes` of plaintext.
+    pub fn new(repository: &'r Repository, cache_bytes: usize) -> Result<Self> {
+        let index = repository.index()?;
+        let (frames, clock, bytes) = (HashMap::new(), 0, 0);
+        let cache = Mutex::new(FrameCache { frames, clock, bytes, bytes_max: cache_bytes });
+        Ok(Self { repository, index, uncovered: OnceLock::new(), cache })
+    }
+
+    /// The repository it reads.
+    pub fn repository(&self) -> &'r Repository {
+        self.repository
+    }
+
+    /// The copies of a chunk or page that are known, those in unindexed packs included if there
+    /// is no other.
+    pub fn locate(&self, id: &ChunkId) -> Result<Vec<Location>> {
+        let found: Vec<_> = self.index.locate(id).collect();
+        if found.is_empty() { self.locate_uncovered(id) } else { Ok(found) }
+    }
+
+    fn locate_uncovered(&self, id: &ChunkId) -> Result<Vec<Location>> {
+        if self.uncovered.get().is_none() {
+            let (backend, keys) = (self.repository.backend(), self.repository.keys());
+            let loaded = self.index.load_uncovered(backend, keys)?;
+            let _ = self.uncovered.set(loaded);
+        }
+        Ok(self.uncovered.get().into_iter().flat_map(|index| index.locate(id)).collect())
+    }
+
+    /// The page `id`, verified.
+    pub fn page(&self, id: &PageId) -> Result<Vec<u8>> {
+        self.read(id, PackClass::Meta)
+    }
+
+    /// The chunk `id`, verified.
+    pub fn chunk(&self, id: &ChunkId) -> Result<Vec<u8>> {
+        self.read(id, PackClass::Data)
+    }
+
+    fn read(&self, id: &ChunkId, class: PackClass) -> Result<Vec<u8>> {
+        let mut locations = self.locate(id)?;
+        let mut last_error = None;
+        let mut tried_uncovered = false;
+        loop {
+            for location in locations.iter().filter(|location| location.pack.class == class) {
+                match self.read_copy(id, location) {
+                    Ok(bytes) => return Ok(bytes),
+                    Err(error) if is_missing_or_damaged(&error) => last_error = Some(error),
+                    Err(error) => return Err(error),
+                }
+            }
+            if tried_uncovered {
+                return Err(lost(id, class, last_error));
+            }
+            tried_uncovered = true;
+            locations = self.locate_uncovered(id)?;
+        }
+    }
+
+    fn read_copy(&self, id: &ChunkId, location: &Location) -> Result<Vec<u8>> {
+        let from_index = self.index.locate(id).any(|known| known == *location);
+        let key = (from_index, location.frame_number);
+        let cached = self.cache.lock().get(key);
+        let plain = match cached {
+            Some(plain) => plain,
+            None => {
+                let mut buffers = FrameBuffers::default();
+                self.read_frame(location, &mut buffers)?;
+                let plain = Arc::new(buffers.plain);
+                self.cache.lock().insert(key, Arc::clone(&plain));
+                plain
+            }
+        };
+        self.slice(id, location, &plain).map(<[u8]>::to_vec)
+    }
+
+    /// The chunk or page `id` in the plaintext of its frame, verified.
+    pub fn slice<'p>(&self, id: &ChunkId, location: &Location, plain: &'p [u8]) -> Result<&'p [u8]> {
+        let (from, len) = (location.offset as usize, location.len as usize);
+        let keys = self.repository.keys();
+        let id_key = match location.pack.class {
+            PackClass::Data => keys.chunk_id(),
+            PackClass::Meta => keys.page_id(),
+        };
+        plain.get(from..from + len).filter(|bytes| id_key.id_of(bytes) == *id).ok_or_else(|| {
+            let detail = format!("content does not have the id {id}");
+            Error::new(ErrorKind::Damaged, self.place(location), detail)
+        })
+    }
+
+    /// Fetches and opens the frame of `location` into `buffers.plain`.
+    pub fn read_frame(&self, location: &Location, buffers: &mut FrameBuffers) -> Result<()> {
+        let name = location.pack.name();
+        buffers.sealed.resize(location.frame.stored_len as usize, 0);
+        let backend = self.repository.backend();
+        backend.get_range(&name, location.frame.offset, &mut buffers.sealed)?;
+        self.open_frame(location, buffers)
+    }
+
+    fn open_frame(&self, location: &Location, buffers: &mut FrameBuffers) -> Result<()> {
+        let (counter, codec) = (location.frame.counter, location.frame.codec);
+        let code = FrameCode { counter, codec, plain_len: location.frame.plain_len };
+        let FrameBuffers { decompressor, sealed, plain } = buffers;
+        let place = (location.pack.name(), location.frame.offset);
+        let (keys, kind) = (self.repository.keys(), location.sealed_kind());
+        object::open_frame(keys, kind, &location.origin, code, place, sealed, decompressor, plain)
+    }
+
+    fn place(&self, location: &Location) -> Place {
+        let (offset, len) = (location.frame.offset, u64::from(location.frame.stored_len));
+        Place::Range { name: location.pack.name(), offset, len }
+    }
+}
+
+fn lost(id: &ChunkId, class: PackClass, cause: Option<Error>) -> Error {
+    let what = match class {
+        PackClass::Data => "content",
+        PackClass::Meta => "page of a manifest",
+    };
+    match cause {
+        Some(cause) => {
+            let detail = format!("{what} is damaged");
+            Error::new(ErrorKind::Damaged, Place::Chunk(*id), detail).with_source(cause)
+        }
+        None => {
+            let detail = format!("{what} is missing: no pack holds it");
+            Error::new(ErrorKind::NotFound, Place::Chunk(*id), detail)
+        }
+    }
+}
+
+impl FrameCache {
+    fn get(&mut self, key: FrameKey) -> Option<Arc<Vec<u8>>> {
+        self.clock += 1;
+        let (plain, used) = self.frames.get_mut(&key)?;
+        *used = self.clock;
+        Some(Arc::clone(plain))
+    }
+
+    fn insert(&mut self, key: FrameKey, plain: Arc<Vec<u8>>) {
+        self.bytes += plain.len();
+        self.clock += 1;
+        if let Some((old, _)) = self.frames.insert(key, (plain, self.clock)) {
+            self.bytes -= old.len();
+        }
+        while self.bytes > self.bytes_max && self.frames.len() > 1 {
+            let oldest = self.frames.iter().min_by_key(|(_, (_, used))| *used);
+            let Some(key) = oldest.map(|(key, _)| *key) else { break };
+            if let Some((old, _)) = self.frames.remove(&key) {
+                self.bytes -= old.len();
+            }
+        }
+    }
+}

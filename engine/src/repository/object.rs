@@ -1,0 +1,243 @@
+//! Whole sealed objects: made in memory, opened from a backend. §7.
+
+use crate::error::{Error, ErrorKind, Place, Result};
+use crate::format::config::Config;
+use crate::format::envelope::{
+    HEADER_LEN, Header, OBJECT_LEN_MIN, SealedKind, TAG_LEN, TAIL_LEN, Tail, Trailer, padding_for,
+};
+use crate::format::name::ObjectName;
+use crate::format::table::{Codec, Frame, Origin, Table, TableName};
+use crate::format::{DecodeError, Decoded};
+use crate::limits::{FRAME_LEN_TARGET, PACK_LEN_TARGET};
+use crate::repository::keys::{KeyError, Keys, ObjectKeys};
+use crate::storage::Backend;
+use crate::transform::compress::{Compressor, Decompressor};
+
+/// How much of an object's end is read in the hope that it holds table and trailer.
+const TAIL_GUESS: usize = 64 * 1024;
+/// Compression of small objects: they are few, and read whole.
+const LEVEL: i32 = 3;
+
+/// The bytes of an object of `kind` that is to lie under `name` and holds `payload`.
+pub(crate) fn encode(
+    keys: &Keys,
+    config: &Config,
+    kind: SealedKind,
+    name: &ObjectName,
+    payload: &[u8],
+) -> Result<Vec<u8>> {
+    let object = keys.new_object(kind, config)?;
+    let mut compressor = Compressor::new(LEVEL);
+    let mut coded = Vec::new();
+    let mut out = object.header.to_vec();
+    let mut frames = Vec::new();
+    for plain in payload.chunks(FRAME_LEN_TARGET) {
+        let codec = compressor.compress(plain, &mut coded);
+        let offset = out.len();
+        out.extend_from_slice(&coded);
+        out.resize(out.len() + TAG_LEN, 0);
+        let counter = object.frames.seal(&mut out[offset..]);
+        frames.push(Frame {
+            offset: offset as u64,
+            counter,
+            stored_len: (out.len() - offset) as u32,
+            plain_len: plain.len() as u32,
+            origin: 0,
+            chunk_count: 0,
+            codec,
+        });
+    }
+    let origins = vec![object.origin];
+    let table = Table { name: TableName::of(name), origins, frames, chunks: Vec::new() };
+    append_table_and_trailer(&object, &table, &mut out);
+    Ok(out)
+}
+
+/// Ends an object whose header and frames are in `out`.
+pub(crate) fn append_table_and_trailer(object: &ObjectKeys, table: &Table, out: &mut Vec<u8>) {
+    let table_offset = out.len();
+    let mut sealed = table.encode();
+    let padding = padding_for(table_offset + sealed.len() + TAG_LEN, PACK_LEN_TARGET);
+    sealed.resize(sealed.len() + padding + TAG_LEN, 0);
+    object.table.seal(&mut sealed);
+    out.extend_from_slice(&sealed);
+    let trailer = Trailer::of(out, table_offset);
+    trailer.encode_into(out);
+}
+
+/// What is known of an object once its end was read and its table opened.
+#[derive(Clone, Debug)]
+pub struct OpenedObject {
+    /// Where it lies.
+    pub name: ObjectName,
+    /// Its header.
+    pub header: Header,
+    /// Its trailer.
+    pub trailer: Trailer,
+    /// Its table.
+    pub table: Table,
+}
+
+/// Reads header, trailer and table of the object `name` of `object_len` bytes.
+pub fn open(backend: &dyn Backend, keys: &Keys, name: &ObjectName, object_len: u64) -> Result<OpenedObject> {
+    if object_len < OBJECT_LEN_MIN {
+        return Err(damaged(name, DecodeError::Truncated));
+    }
+    let guess = (object_len).min(TAIL_GUESS as u64) as usize;
+    let mut end = vec![0; guess];
+    backend.get_range(name, object_len - guess as u64, &mut end)?;
+    let tail_bytes: &[u8; TAIL_LEN] = end.last_chunk().expect("an object is longer than its tail");
+    let tail = Tail::decode(tail_bytes, object_len).map_err(|error| damaged(name, error))?;
+    let wanted = (object_len - tail.table_offset) as usize;
+    if wanted > end.len() {
+        end.resize(wanted, 0);
+        backend.get_range(name, tail.table_offset, &mut end)?;
+    }
+    let end = &end[end.len() - wanted..];
+    let mut header = [0; HEADER_LEN];
+    backend.get_range(name, 0, &mut header)?;
+    open_parts(keys, name, &header, end, object_len)
+}
+
+/// Opens an object that is in memory whole.
+pub fn open_bytes(keys: &Keys, name: &ObjectName, bytes: &[u8]) -> Result<OpenedObject> {
+    let decode = || -> Decoded<(&[u8], Tail)> {
+        let header = bytes.get(..HEADER_LEN).ok_or(DecodeError::Truncated)?;
+        let tail = bytes.last_chunk().ok_or(DecodeError::Truncated)?;
+        Ok((header, Tail::decode(tail, bytes.len() as u64)?))
+    };
+    let (header, tail) = decode().map_err(|error| damaged(name, error))?;
+    let end = bytes.get(tail.table_offset as usize..);
+    let end = end.ok_or_else(|| damaged(name, DecodeError::Truncated))?;
+    open_parts(keys, name, header, end, bytes.len() as u64)
+}
+
+fn open_parts(
+    keys: &Keys,
+    name: &ObjectName,
+    header_bytes: &[u8],
+    end: &[u8],
+    object_len: u64,
+) -> Result<OpenedObject> {
+    let header = Header::decode(header_bytes).map_err(|error| damaged(name, error))?;
+    if !header.kind.fits(name) {
+        return Err(damaged(name, DecodeError::Malformed("object of another kind than its name")));
+    }
+    let unsealer = keys.table_unsealer(&header).map_err(|error| key_error(name, error))?;
+    let tail_bytes = end.last_chunk().ok_or_else(|| damaged(name, DecodeError::Truncated))?;
+    let tail = Tail::decode(tail_bytes, object_len).map_err(|error| damaged(name, error))?;
+    let (table, trailer) = end
+        .split_at_checked(tail.table_len as usize)
+        .ok_or_else(|| damaged(name, DecodeError::Truncated))?;
+    let trailer = Trailer::decode(trailer, object_len).map_err(|error| damaged(name, error))?;
+    if trailer.header != header_bytes {
+        return Err(damaged(name, DecodeError::BadChecksum));
+    }
+    let mut table = table.to_vec();
+    let plain = unsealer
+        .unseal(0, &mut table)
+        .map_err(|error| Error::damaged(*name, "table").with_source(error))?;
+    let is_pack = header.kind.is_pack();
+    let table = Table::decode(plain, TableName::of(name), tail.table_offset, is_pack);
+    let table = table.map_err(|error| damaged(name, error))?;
+    if let Some(origin) = table.origins.first()
+        && origin.salt != header.salt
+    {
+        return Err(damaged(name, DecodeError::Malformed("first origin is another object")));
+    }
+    Ok(OpenedObject { name: *name, header, trailer, table })
+}
+
+/// Reads a small object whole and gives its kind and payload.
+pub(crate) fn read(backend: &dyn Backend, keys: &Keys, name: &ObjectName) -> Result<(SealedKind, Vec<u8>)> {
+    let bytes = backend.get(name)?;
+    let object = open_bytes(keys, name, &bytes)?;
+    verify_blocks(&object, &bytes)?;
+    payload(keys, &object, &bytes).map(|payload| (object.header.kind, payload))
+}
+
+/// Compares every 64 KiB block of `bytes` with the trailer; needs no key.
+pub fn verify_blocks(object: &OpenedObject, bytes: &[u8]) -> Result<()> {
+    let end = object.trailer.table_offset as usize + object.trailer.table_len as usize;
+    let blocks = bytes[..end].chunks(crate::limits::BLOCK_LEN);
+    for (index, (block, hash)) in blocks.zip(&object.trailer.block_hashes).enumerate() {
+        if blake3::hash(block) != blake3::Hash::from_bytes(*hash) {
+            let offset = (index * crate::limits::BLOCK_LEN) as u64;
+            let place = Place::Range { name: object.name, offset, len: block.len() as u64 };
+            return Err(Error::new(ErrorKind::Damaged, place, "block does not match its checksum"));
+        }
+    }
+    Ok(())
+}
+
+/// The plaintext of all frames.
+pub(crate) fn payload(keys: &Keys, object: &OpenedObject, bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut decompressor = Decompressor::new();
+    let (mut payload, mut plain) = (Vec::new(), Vec::new());
+    for frame in &object.table.frames {
+        let sealed = &bytes[frame.offset as usize..][..frame.stored_len as usize];
+        let origin = &object.table.origins[frame.origin as usize];
+        let mut sealed = sealed.to_vec();
+        let how = FrameCode::of(frame);
+        let kind = object.header.kind;
+        let range = (object.name, frame.offset);
+        open_frame(keys, kind, origin, how, range, &mut sealed, &mut decompressor, &mut plain)?;
+        payload.extend_from_slice(&plain);
+    }
+    Ok(payload)
+}
+
+/// How one frame was sealed and coded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FrameCode {
+    /// Its nonce.
+    pub counter: u64,
+    /// Its codec.
+    pub codec: Codec,
+    /// Length of its plaintext.
+    pub plain_len: u32,
+}
+
+impl FrameCode {
+    fn of(frame: &Frame) -> Self {
+        Self { counter: frame.counter, codec: frame.codec, plain_len: frame.plain_len }
+    }
+}
+
+/// Unseals and decodes one frame into `plain`; `place` is its object and offset.
+#[expect(clippy::too_many_arguments, reason = "the buffers are reused, and each part comes from elsewhere")]
+pub(crate) fn open_frame(
+    keys: &Keys,
+    kind: SealedKind,
+    origin: &Origin,
+    code: FrameCode,
+    place: (ObjectName, u64),
+    sealed: &mut [u8],
+    decompressor: &mut Decompressor,
+    plain: &mut Vec<u8>,
+) -> Result<()> {
+    let place = Place::Range { name: place.0, offset: place.1, len: sealed.len() as u64 };
+    let damaged = |detail: &str| Error::new(ErrorKind::Damaged, place.clone(), detail);
+    let unsealer = keys
+        .frame_unsealer(kind, origin)
+        .map_err(|error| damaged("frame has no key").with_source(error))?;
+    let coded = unsealer
+        .unseal(code.counter, sealed)
+        .map_err(|error| damaged("frame").with_source(error))?;
+    decompressor
+        .decompress(coded, code.codec, code.plain_len as usize, plain)
+        .map_err(|error| damaged("frame").with_source(error))
+}
+
+/// Damage of an object, with the class that the decoder told.
+pub(crate) fn damaged(name: &ObjectName, error: DecodeError) -> Error {
+    let kind = match error {
+        DecodeError::UnknownVersion(_) | DecodeError::UnknownRequiredFlag(_) => ErrorKind::Unsupported,
+        _ => ErrorKind::Damaged,
+    };
+    Error::new(kind, Place::Object(*name), error.to_string())
+}
+
+fn key_error(name: &ObjectName, error: KeyError) -> Error {
+    Error::new(ErrorKind::Damaged, Place::Object(*name), error.to_string())
+}

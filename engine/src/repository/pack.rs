@@ -1,0 +1,241 @@
+//! Packs as they grow: several threads fill one pack, none waits for another's work.
+//!
+//! A thread reserves its range under a short lock, then copies and seals outside of it: the ranges
+//! are disjoint pieces of one buffer. A pack is closed when it is long enough and ends when its
+//! last range is filled.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use parking_lot::Mutex;
+
+use crate::error::Result;
+use crate::format::config::Config;
+use crate::format::envelope::{HEADER_LEN, SealedKind, TAG_LEN};
+use crate::format::name::{ObjectName, PackClass};
+use crate::format::table::{Codec, Frame, Table, TableChunk, TableName};
+use crate::limits::{FRAME_LEN_TARGET, PACK_LEN_TARGET};
+use crate::repository::keys::{Keys, ObjectKeys};
+use crate::repository::object;
+
+/// A pack is closed at this many chunks, so that its table stays below a megabyte.
+const PACK_CHUNKS_MAX: usize = 16 * 1024;
+/// Room behind the target: one longest usual frame, the table, the trailer.
+const ROOM_BEHIND: usize = 2 * FRAME_LEN_TARGET + 1024 * 1024;
+
+/// The growing pack of one class.
+pub(crate) struct PackAppender {
+    class: PackClass,
+    /// The pack that still takes reservations.
+    open: Mutex<Option<Arc<GrowingPack>>>,
+    /// Buffers of packs that were written, to be filled again.
+    spare: Mutex<Vec<BytesMut>>,
+    pack_len_target: usize,
+}
+
+/// One frame, compressed and not yet sealed.
+pub(crate) struct CodedFrame<'a> {
+    /// What will be sealed.
+    pub coded: &'a [u8],
+    /// How it was coded.
+    pub codec: Codec,
+    /// Length of its plaintext.
+    pub plain_len: usize,
+    /// The chunks in it.
+    pub chunks: &'a [TableChunk],
+}
+
+struct GrowingPack {
+    name: ObjectName,
+    keys: ObjectKeys,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Header and, once the pack ends, everything.
+    head: BytesMut,
+    /// What is not reserved yet.
+    rest: BytesMut,
+    /// Filled ranges, by frame.
+    parts: Vec<Option<BytesMut>>,
+    frames: Vec<Frame>,
+    chunks: Vec<TableChunk>,
+    offset: usize,
+    unfilled: usize,
+    closed: bool,
+}
+
+/// A pack that is complete but for its table.
+pub(crate) struct FullPack {
+    pack: Arc<GrowingPack>,
+}
+
+/// A pack as it will be stored.
+pub(crate) struct EncodedPack {
+    /// Its name.
+    pub name: ObjectName,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its table, for the index.
+    pub table: Table,
+}
+
+/// A frame that lies sealed in its pack: what verification needs.
+pub(crate) struct SealedFrame<'a> {
+    /// The stored bytes.
+    pub sealed: &'a [u8],
+    /// The nonce.
+    pub counter: u64,
+    /// Opens it.
+    pub keys: &'a ObjectKeys,
+}
+
+impl PackAppender {
+    /// An appender of packs of `class`.
+    pub(crate) fn new(class: PackClass, pack_len_target: usize) -> Self {
+        let (open, spare) = (Mutex::new(None), Mutex::new(Vec::new()));
+        Self { class, open, spare, pack_len_target }
+    }
+
+    /// Seals `frame` into the open pack and lets `verify` read it back. `new_name` names a pack if
+    /// one must be begun. Returns the pack if this frame made it full.
+    pub(crate) fn append(
+        &self,
+        frame: &CodedFrame<'_>,
+        keys: &Keys,
+        config: &Config,
+        new_name: impl FnOnce() -> Result<ObjectName>,
+        verify: impl FnOnce(&SealedFrame<'_>) -> Result<()>,
+    ) -> Result<Option<FullPack>> {
+        let (pack, index, mut slot) = self.reserve(frame, keys, config, new_name)?;
+        slot[..frame.coded.len()].copy_from_slice(frame.coded);
+        let counter = pack.keys.frames.seal(&mut slot);
+        let verified = verify(&SealedFrame { sealed: &slot, counter, keys: &pack.keys });
+        let full = pack.fill(index, slot, counter);
+        verified.map(|()| full.then_some(FullPack { pack }))
+    }
+
+    fn reserve(
+        &self,
+        frame: &CodedFrame<'_>,
+        keys: &Keys,
+        config: &Config,
+        new_name: impl FnOnce() -> Result<ObjectName>,
+    ) -> Result<(Arc<GrowingPack>, usize, BytesMut)> {
+        let mut open = self.open.lock();
+        let pack = match &*open {
+            Some(pack) => Arc::clone(pack),
+            None => {
+                let object = keys.new_object(self.sealed_kind(), config)?;
+                let pack = Arc::new(GrowingPack::new(new_name()?, object, self.spare_buffer()));
+                *open = Some(Arc::clone(&pack));
+                pack
+            }
+        };
+        let (index, slot, len) = pack.reserve(frame);
+        let chunks = pack.state.lock().chunks.len();
+        if len >= self.pack_len_target || chunks >= PACK_CHUNKS_MAX {
+            pack.state.lock().closed = true;
+            *open = None;
+        }
+        Ok((pack, index, slot))
+    }
+
+    /// Closes the open pack, if there is one. No thread may be appending.
+    pub(crate) fn take_open(&self) -> Option<FullPack> {
+        let pack = self.open.lock().take()?;
+        pack.state.lock().closed = true;
+        Some(FullPack { pack })
+    }
+
+    /// Gives back the buffer of a pack that was written.
+    pub(crate) fn recycle(&self, buffer: Vec<u8>) {
+        let mut buffer = BytesMut::from(bytes::Bytes::from(buffer));
+        buffer.clear();
+        self.spare.lock().push(buffer);
+    }
+
+    fn spare_buffer(&self) -> BytesMut {
+        let spare = self.spare.lock().pop();
+        // Pages that are never touched cost nothing: the room is address space, not memory.
+        spare.unwrap_or_else(|| BytesMut::with_capacity(self.pack_len_target.min(PACK_LEN_TARGET) + ROOM_BEHIND))
+    }
+
+    fn sealed_kind(&self) -> SealedKind {
+        match self.class {
+            PackClass::Data => SealedKind::DataPack,
+            PackClass::Meta => SealedKind::MetaPack,
+        }
+    }
+}
+
+impl GrowingPack {
+    fn new(name: ObjectName, keys: ObjectKeys, mut head: BytesMut) -> Self {
+        head.extend_from_slice(&keys.header);
+        let rest = head.split_off(HEADER_LEN);
+        let state = State {
+            head,
+            rest,
+            parts: Vec::new(),
+            frames: Vec::new(),
+            chunks: Vec::new(),
+            offset: HEADER_LEN,
+            unfilled: 0,
+            closed: false,
+        };
+        Self { name, keys, state: Mutex::new(state) }
+    }
+
+    /// Index of the frame, its range, and the length of the pack with it.
+    fn reserve(&self, frame: &CodedFrame<'_>) -> (usize, BytesMut, usize) {
+        let state = &mut *self.state.lock();
+        let stored_len = frame.coded.len() + TAG_LEN;
+        state.rest.resize(stored_len, 0);
+        let mut slot = state.rest.split_to(stored_len);
+        slot.truncate(stored_len);
+        state.frames.push(Frame {
+            offset: state.offset as u64,
+            counter: 0, // known once it is sealed
+            stored_len: stored_len as u32,
+            plain_len: frame.plain_len as u32,
+            origin: 0,
+            chunk_count: frame.chunks.len() as u32,
+            codec: frame.codec,
+        });
+        state.chunks.extend_from_slice(frame.chunks);
+        state.parts.push(None);
+        state.offset += stored_len;
+        state.unfilled += 1;
+        (state.parts.len() - 1, slot, state.offset)
+    }
+
+    /// Puts a sealed range in its place; true if the pack is complete by it.
+    fn fill(&self, index: usize, slot: BytesMut, counter: u64) -> bool {
+        let state = &mut *self.state.lock();
+        state.frames[index].counter = counter;
+        state.parts[index] = Some(slot);
+        state.unfilled -= 1;
+        state.closed && state.unfilled == 0
+    }
+}
+
+impl FullPack {
+    /// Joins the ranges, which lie back to back in one buffer, and ends the object.
+    pub(crate) fn encode(self) -> EncodedPack {
+        let state = &mut *self.pack.state.lock();
+        let mut whole = std::mem::take(&mut state.head);
+        for part in state.parts.drain(..) {
+            whole.unsplit(part.expect("a full pack has all its ranges filled"));
+        }
+        whole.unsplit(std::mem::take(&mut state.rest));
+        let mut bytes = Vec::from(whole);
+        let table = Table {
+            name: TableName::of(&self.pack.name),
+            origins: vec![self.pack.keys.origin],
+            frames: std::mem::take(&mut state.frames),
+            chunks: std::mem::take(&mut state.chunks),
+        };
+        object::append_table_and_trailer(&self.pack.keys, &table, &mut bytes);
+        EncodedPack { name: self.pack.name, bytes, table }
+    }
+}

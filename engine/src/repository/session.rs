@@ -1,0 +1,286 @@
+//! One writer's work: claim, append, checkpoint, commit. §14.
+//!
+//! A session announces itself, fills packs from any number of threads, makes them durable, then
+//! the index runs that name them, then puts the one key that is the commit. Dropping it at any
+//! moment leaves packs that nothing refers to, and index runs that let the next session use them.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+
+use crate::error::{Error, ErrorKind, Place, Result};
+use crate::format::entry::Timestamp;
+use crate::format::envelope::SealedKind;
+use crate::format::id::{ChunkId, SessionId};
+use crate::format::name::{ObjectKind, ObjectName, PackClass, PruneStep};
+use crate::format::snapshot::{Intent, Snapshot};
+use crate::format::table::TableName;
+use crate::limits::{INDEX_EVERY_PACKS, INDEX_RUN_ENTRIES_MAX, PACK_LEN_TARGET};
+use crate::repository::index::{Index, RunBuilder};
+use crate::repository::pack::{CodedFrame, FullPack, PackAppender, SealedFrame};
+use crate::repository::{Repository, new_session_id, object};
+use crate::transform::hash::IdKey;
+
+/// Claims are spread over this many locks.
+const CLAIM_SHARDS: usize = 64;
+
+/// Who writes, for the intent and the snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct Writer {
+    /// Name of the machine.
+    pub host: String,
+    /// Name of the user.
+    pub user: String,
+    /// Process number.
+    pub process: u32,
+    /// When the session began.
+    pub started: Timestamp,
+}
+
+/// How a session packs; the defaults are right but for tests.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionOptions {
+    /// A pack is finished at this length, bytes.
+    pub pack_len_target: usize,
+    /// An index run is stored after this many packs.
+    pub index_every_packs: u32,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self { pack_len_target: PACK_LEN_TARGET, index_every_packs: INDEX_EVERY_PACKS }
+    }
+}
+
+/// One writer's work.
+pub struct Session<'r> {
+    repository: &'r Repository,
+    index: &'r Index,
+    id: SessionId,
+    base: u32,
+    options: SessionOptions,
+    claims: Vec<Mutex<HashSet<ChunkId>>>,
+    data: PackAppender,
+    meta: PackAppender,
+    packs_begun: AtomicU32,
+    /// Tables of packs that are stored and in no run yet.
+    run: Mutex<RunBuilder>,
+    runs_stored: AtomicU32,
+    stored_bytes: AtomicU64,
+    /// Where full packs go; without it they are stored by whoever filled them.
+    queue: Option<Sender<FullPack>>,
+}
+
+impl<'r> Session<'r> {
+    /// Announces a writer.
+    pub fn begin(repository: &'r Repository, writer: &Writer, options: SessionOptions) -> Result<Self> {
+        let (id, base) = announce(repository, writer)?;
+        Ok(Self {
+            repository,
+            index: repository.index()?,
+            id,
+            base,
+            options,
+            claims: (0..CLAIM_SHARDS).map(|_| Mutex::default()).collect(),
+            data: PackAppender::new(PackClass::Data, options.pack_len_target),
+            meta: PackAppender::new(PackClass::Meta, options.pack_len_target),
+            packs_begun: AtomicU32::new(0),
+            run: Mutex::default(),
+            runs_stored: AtomicU32::new(0),
+            stored_bytes: AtomicU64::new(0),
+            queue: None,
+        })
+    }
+
+    /// Its id, and that of the snapshot it will commit.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Number of the newest prune plan when it began.
+    pub fn base(&self) -> u32 {
+        self.base
+    }
+
+    /// The repository it writes to.
+    pub fn repository(&self) -> &'r Repository {
+        self.repository
+    }
+
+    /// Length of all packs and runs stored so far, bytes.
+    pub fn stored_bytes(&self) -> u64 {
+        self.stored_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Sends full packs to `queue` from now on instead of storing them on the filling thread.
+    pub(crate) fn set_queue(&mut self, queue: Option<Sender<FullPack>>) {
+        self.queue = queue;
+    }
+
+    /// True if the caller must store `id`: it is in no pack yet, and nobody else of this session
+    /// is storing it.
+    pub(crate) fn claim(&self, id: &ChunkId) -> Result<bool> {
+        if self.index.contains(id) {
+            return Ok(false);
+        }
+        let shard = usize::from(id.0[31]) % CLAIM_SHARDS;
+        Ok(self.claims[shard].lock().insert(*id))
+    }
+
+    /// The key that makes ids of this class.
+    pub(crate) fn id_key(&self, class: PackClass) -> &IdKey {
+        match class {
+            PackClass::Data => self.repository.keys().chunk_id(),
+            PackClass::Meta => self.repository.keys().page_id(),
+        }
+    }
+
+    /// Seals a frame into the open pack of its class, and passes the pack on if it is full.
+    pub(crate) fn append_frame(
+        &self,
+        class: PackClass,
+        frame: &CodedFrame<'_>,
+        verify: impl FnOnce(&SealedFrame<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let (keys, config) = (self.repository.keys(), self.repository.config());
+        let new_name = || self.new_pack_name(class);
+        let full = self.appender(class).append(frame, keys, config, new_name, verify)?;
+        match (full, &self.queue) {
+            (None, _) => Ok(()),
+            (Some(pack), None) => self.store_pack(pack),
+            (Some(pack), Some(queue)) => queue.send(pack).map_err(|_| writer_stopped()),
+        }
+    }
+
+    /// Stores a full pack, and an index run if enough packs are waiting for one.
+    pub(crate) fn store_pack(&self, pack: FullPack) -> Result<()> {
+        let pack = pack.encode();
+        self.repository.backend().put(&pack.name, &pack.bytes)?;
+        let object_len = pack.bytes.len() as u64;
+        self.stored_bytes.fetch_add(object_len, Ordering::Relaxed);
+        let mut run = self.run.lock();
+        run.add(&pack.name, object_len, &pack.table);
+        let ObjectName::Pack { class, .. } = pack.name else { unreachable!("a pack has a pack's name") };
+        self.appender(class).recycle(pack.bytes);
+        let due = run.pack_count() >= self.options.index_every_packs as usize
+            || run.len() >= INDEX_RUN_ENTRIES_MAX / 2;
+        if due { self.store_run(std::mem::take(&mut run)) } else { Ok(()) }
+    }
+
+    /// Makes all packs durable, then stores the run that names them (W3).
+    fn store_run(&self, run: RunBuilder) -> Result<()> {
+        if run.pack_count() == 0 {
+            return Ok(());
+        }
+        let backend = self.repository.backend();
+        backend.sync()?;
+        let number = self.runs_stored.fetch_add(1, Ordering::Relaxed);
+        let name = ObjectName::Index { session: self.id, number };
+        let payload = run.finish(TableName::of(&name)).encode();
+        let bytes = self.encode(SealedKind::IndexRun, &name, &payload)?;
+        backend.put(&name, &bytes)?;
+        self.stored_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Stores the packs that are still open, and the last index run; all durable afterwards. No
+    /// thread may be appending.
+    pub(crate) fn flush(&self) -> Result<()> {
+        for appender in [&self.data, &self.meta] {
+            if let Some(pack) = appender.take_open() {
+                self.store_pack(pack)?;
+            }
+        }
+        let run = std::mem::take(&mut *self.run.lock());
+        self.store_run(run)?;
+        self.repository.backend().sync()
+    }
+
+    /// Commits: from here on the snapshot exists, or never will under this id.
+    pub(crate) fn commit(self, snapshot: &Snapshot) -> Result<()> {
+        self.flush()?;
+        let backend = self.repository.backend();
+        let name = ObjectName::Snapshot(self.id);
+        let bytes = self.encode(SealedKind::Commit, &name, &snapshot.encode())?;
+        match backend.put(&name, &bytes) {
+            // Our own put may have taken effect before an error made a layer below repeat it.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                if backend.get(&name)? != bytes {
+                    let detail = "was decided against by a prune while this snapshot ran; run it again";
+                    return Err(Error::new(ErrorKind::Busy, Place::Object(name), detail));
+                }
+            }
+            other => other?,
+        }
+        backend.sync()?;
+        // The commit stands; an intent that stays behind means nothing beside it.
+        let _ = backend.delete(&ObjectName::Intent(self.id));
+        Ok(())
+    }
+
+    /// Ends without a snapshot. What was stored stays usable for the next session, as far as the
+    /// backend still works.
+    pub(crate) fn abandon(self) {
+        if self.flush().is_ok() {
+            let _ = self.repository.backend().delete(&ObjectName::Intent(self.id));
+        }
+    }
+
+    fn encode(&self, kind: SealedKind, name: &ObjectName, payload: &[u8]) -> Result<Vec<u8>> {
+        object::encode(self.repository.keys(), self.repository.config(), kind, name, payload)
+    }
+
+    fn appender(&self, class: PackClass) -> &PackAppender {
+        match class {
+            PackClass::Data => &self.data,
+            PackClass::Meta => &self.meta,
+        }
+    }
+
+    fn new_pack_name(&self, class: PackClass) -> Result<ObjectName> {
+        let number = self.packs_begun.fetch_add(1, Ordering::Relaxed);
+        if number == u32::MAX {
+            let detail = "has used all its pack numbers";
+            return Err(Error::new(ErrorKind::LimitExceeded, Place::Repository, detail));
+        }
+        Ok(ObjectName::Pack { session: self.id, number, class })
+    }
+}
+
+/// The thread that stores packs is gone; its own error says why.
+fn writer_stopped() -> Error {
+    Error::new(ErrorKind::Cancelled, Place::Repository, "storing packs stopped early")
+}
+
+/// Puts an intent under a new id; begins again if a prune planned in between.
+fn announce(repository: &Repository, writer: &Writer) -> Result<(SessionId, u32)> {
+    let backend = repository.backend();
+    loop {
+        let base = newest_plan(repository)?;
+        let session = new_session_id()?;
+        let name = ObjectName::Intent(session);
+        let (host, user) = (writer.host.clone(), writer.user.clone());
+        let intent =
+            Intent { session, started: writer.started, host, user, process: writer.process, base };
+        let (keys, config) = (repository.keys(), repository.config());
+        let bytes = object::encode(keys, config, SealedKind::Intent, &name, &intent.encode())?;
+        backend.put(&name, &bytes)?;
+        backend.sync()?;
+        if newest_plan(repository)? == base {
+            return Ok((session, base));
+        }
+        backend.delete(&name)?;
+    }
+}
+
+/// Number of the newest prune plan, 0 before the first.
+fn newest_plan(repository: &Repository) -> Result<u32> {
+    let names = repository.backend().list(ObjectKind::Prune)?;
+    let plans = names.iter().filter_map(|info| match info.name {
+        ObjectName::Prune(PruneStep::Plan, number) => Some(number),
+        _ => None,
+    });
+    Ok(plans.max().unwrap_or(0))
+}
