@@ -178,6 +178,35 @@ fn whether_a_position_is_a_candidate_depends_on_its_window_alone() {
     }
 }
 
+/// The first cut of zeros that hold one candidate, which ends at `end`.
+fn first_cut(sizes: ChunkSizes, hard: bool, end: usize) -> usize {
+    let chunker = chunker(sizes);
+    let data = noise(1, 1 << 20);
+    let found = candidates(&chunker, &data);
+    let candidate = found
+        .iter()
+        .find(|c| c.hard == hard)
+        .expect("noise has both kinds");
+    let mut data_with_one = vec![0; 2 * sizes.max()];
+    data_with_one[end - WINDOW_LEN..end]
+        .copy_from_slice(&data[candidate.end - WINDOW_LEN..candidate.end]);
+    let cuts = chunker.cuts(&data_with_one).collect::<Vec<_>>();
+    let step = sizes.max();
+    assert_eq!(cuts, cuts_by_segments(&chunker, &data_with_one, step, step));
+    cuts[0]
+}
+
+#[test]
+fn the_minimum_and_the_average_are_where_the_tests_begin() {
+    let sizes = small_sizes();
+    let (min, avg, max) = (sizes.min(), sizes.avg(), sizes.max());
+    assert_eq!(first_cut(sizes, true, min - 1), max);
+    assert_eq!(first_cut(sizes, true, min), min);
+    assert_eq!(first_cut(sizes, false, avg - 1), max);
+    assert_eq!(first_cut(sizes, false, avg), avg);
+    assert_eq!(first_cut(sizes, false, max - 1), max - 1);
+}
+
 #[test]
 fn a_scan_reports_what_ends_after_its_start() {
     let chunker = chunker(small_sizes());

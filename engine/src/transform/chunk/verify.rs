@@ -151,6 +151,12 @@ mod tests {
     }
 
     #[test]
+    fn the_key_of_the_hash_is_that_of_the_specification() {
+        let verifier = Verifier::new(&std::array::from_fn(|i| i as u8), 5);
+        assert_eq!(verifier.key, [0xe94a_0413_90c4_a4ac, 0xb4fa_7fc2_5eeb_8cb2]);
+    }
+
+    #[test]
     fn both_halves_of_the_key_count() {
         let hash = |key| Verifier { key, easy_bits: 1 }.hash(&[0; WINDOW_LEN]);
         assert_ne!(hash([0, 0]), hash([1, 0]));

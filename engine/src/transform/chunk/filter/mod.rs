@@ -82,7 +82,7 @@ impl Coefficients {
         (1..=u32::MAX)
             .map(|n| Self::from_draw(&draw(key, n)))
             .find(|coefficients| !coefficients.hit_some_constant_run())
-            .expect("nine draws in ten are suitable")
+            .expect("six draws in seven are suitable")
     }
 
     fn from_draw(digest: &[u8; 32]) -> Self {
@@ -412,6 +412,16 @@ mod tests {
         assert!(
             redrawn > 5,
             "some first draws are unsuitable, or the claim is tested on nothing"
+        );
+    }
+
+    #[test]
+    fn the_secrets_of_a_key_are_those_of_the_specification() {
+        let Coefficients { start, words } = Coefficients::new(&std::array::from_fn(|i| i as u8));
+        assert_eq!(start, 0x724b_d152);
+        assert_eq!(
+            words,
+            [-27155, 27541, -26297, -17815, 23761, 23547, -31511, -19269]
         );
     }
 
