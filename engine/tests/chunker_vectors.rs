@@ -143,7 +143,7 @@ fn vectors() -> Vec<Vector> {
             sizes: [262_144, 1 << 20, 4 << 20],
             ..vector(
                 "large",
-                "large chunks: eleven bits before, nine from the average",
+                "large chunks: ten bits, then eight",
                 random,
                 12_000_000,
             )

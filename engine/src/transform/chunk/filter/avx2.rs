@@ -38,7 +38,7 @@ fn test_blocks(coefficients: &Coefficients, bytes: &[u8], hits: &mut [Hits]) {
         let mut found = 0;
         for half in 0..2 {
             for phase in 0..4 {
-                // A lane holds the last four bytes of its window; 4, 8 and 12 bytes before are the rest.
+                // A lane holds the last four bytes of its window; the rest lies 4, 8 and 12 before.
                 let at = half * VECTOR_LEN + phase;
                 let a = _mm256_madd_epi16(load(block, at + 12), c0);
                 let b = _mm256_madd_epi16(load(block, at + 8), c1);

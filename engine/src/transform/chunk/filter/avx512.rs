@@ -40,7 +40,7 @@ fn test_blocks(coefficients: &Coefficients, bytes: &[u8], hits: &mut [Hits]) {
         prefetch_after(block);
         let mut found = 0;
         for phase in 0..4 {
-            // A lane holds the last four bytes of its window; 4, 8 and 12 bytes before are the rest.
+            // A lane holds the last four bytes of its window; the rest lies 4, 8 and 12 before.
             let a = _mm512_dpwssd_epi32(start, load(block, phase + 12), c0);
             let a = _mm512_dpwssd_epi32(a, load(block, phase + 8), c1);
             let b = _mm512_madd_epi16(load(block, phase + 4), c2);
