@@ -18,7 +18,6 @@ pub mod chunks;
 pub mod frame_writer;
 pub mod index;
 pub mod keys;
-pub mod manifest;
 pub mod object;
 pub mod pack;
 pub mod session;
@@ -32,7 +31,7 @@ use crate::format::id::{RepositoryId, SessionId, SlotId};
 use crate::format::name::{ObjectKind, ObjectName};
 use crate::format::record::{self, Record, RecordKind};
 use crate::format::slot::Bundle;
-use crate::limits::{CHUNK_LEN_AVG_DEFAULT, CHUNK_LEN_MAX_DEFAULT, CHUNK_LEN_MIN_DEFAULT, KEY_SLOTS_LIMIT};
+use crate::limits::KEY_SLOTS_LIMIT;
 use crate::repository::index::Index;
 use crate::repository::keys::{Keys, SlotOptions, UnlockSecret};
 use crate::storage::{Backend, ObjectInfo};
@@ -64,9 +63,8 @@ pub struct CreateOptions {
 impl CreateOptions {
     /// Default parameters, made at `created` seconds since 1970.
     pub fn new(created: u64) -> Self {
-        let (min, avg, max) = (CHUNK_LEN_MIN_DEFAULT, CHUNK_LEN_AVG_DEFAULT, CHUNK_LEN_MAX_DEFAULT);
-        let chunk_sizes = ChunkSizes::new(min, avg, max).expect("the defaults are valid sizes");
-        Self { chunk_sizes, aead: None, slot: SlotOptions::default(), created }
+        let (chunk_sizes, slot) = (ChunkSizes::default(), SlotOptions::default());
+        Self { chunk_sizes, aead: None, slot, created }
     }
 }
 
@@ -91,9 +89,9 @@ impl Repository {
         let config = Config {
             repository: RepositoryId(random()?),
             created: options.created,
-            chunk_len_min: options.chunk_sizes.min,
-            chunk_len_avg: options.chunk_sizes.avg,
-            chunk_len_max: options.chunk_sizes.max,
+            chunk_len_min: options.chunk_sizes.min() as u32,
+            chunk_len_avg: options.chunk_sizes.avg() as u32,
+            chunk_len_max: options.chunk_sizes.max() as u32,
             aead: aead as u8,
             abilities: ABILITY_PUT_IF_ABSENT,
             epoch: 1,

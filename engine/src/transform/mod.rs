@@ -2,6 +2,7 @@
 //!
 //! Below: `format` (ids). Above: everything that reads or writes content.
 
+pub mod chunk;
 pub mod compress;
 pub mod derive;
 pub mod hash;
