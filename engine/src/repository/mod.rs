@@ -18,6 +18,7 @@ pub mod chunks;
 pub mod frame_writer;
 pub mod index;
 pub mod keys;
+pub mod manifest;
 pub mod object;
 pub mod pack;
 pub mod session;

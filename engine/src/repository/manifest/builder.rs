@@ -1,0 +1,313 @@
+//! Building manifests: entries go in in order, pages are stored as they end, a root comes out.
+
+use crate::error::Result;
+use crate::format::entry::{Content, Entry, Extent, ExtentKind, ExtentsRoot, FolderPath, Node, TreePath};
+use crate::format::extents::{self, ExtentsChild};
+use crate::format::id::PageId;
+use crate::format::page::{ends_page, mark_of};
+use crate::format::scan::{ScanChild, ScanLeafWriter, Seen};
+use crate::format::tree::{TreeChild, TreeLeafWriter};
+use crate::limits::{EXTENTS_INLINE_MAX, EXTENTS_PAGE_ENTRIES_MEAN, TREE_PAGE_ENTRIES_MEAN};
+use crate::repository::frame_writer::FrameWriter;
+use crate::repository::keys::Keys;
+use crate::repository::manifest::shape::{Extents, Scan, Shape, Tree};
+
+/// Stores pages: names each by its id and passes it on to the frames of meta packs.
+pub struct PageStore<'s> {
+    frames: FrameWriter<'s>,
+    keys: &'s Keys,
+}
+
+impl<'s> PageStore<'s> {
+    /// A store of pages behind `frames`, which must be of the meta class.
+    pub(crate) fn new(frames: FrameWriter<'s>, keys: &'s Keys) -> Self {
+        Self { frames, keys }
+    }
+
+    /// Stores a page, if it is new.
+    fn put(&mut self, page: &[u8]) -> Result<PageId> {
+        let id = self.keys.page_id().id_of(page);
+        self.frames.store(id, page)?;
+        Ok(id)
+    }
+
+    /// Seals what is still gathered.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        self.frames.flush()
+    }
+}
+
+/// Where a manifest begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuiltRoot<C> {
+    /// What the root page holds, as an inner page would say it.
+    pub child: C,
+    /// Level of the root page.
+    pub level: u8,
+}
+
+/// The inner levels above the leaves that were stored so far.
+struct Levels<S: Shape> {
+    levels: Vec<Level<S::Child>>,
+}
+
+struct Level<C> {
+    /// Children of the page that is being gathered.
+    children: Vec<C>,
+    /// Their encoded length, bytes.
+    entries_len: usize,
+    /// Pages of this level that ended already.
+    ended: u64,
+    scratch: Vec<u8>,
+}
+
+impl<S: Shape> Levels<S> {
+    fn new() -> Self {
+        Self { levels: Vec::new() }
+    }
+
+    /// Adds a page that ended at height `at` below these levels, and ends pages above it.
+    fn push(&mut self, mut at: usize, mut child: S::Child, store: &mut PageStore<'_>) -> Result<()> {
+        loop {
+            if self.levels.len() == at {
+                let (children, scratch) = (Vec::new(), Vec::new());
+                self.levels.push(Level { children, entries_len: 0, ended: 0, scratch });
+            }
+            let level = &mut self.levels[at];
+            level.scratch.clear();
+            S::encode_child(&mut level.scratch, &child);
+            level.entries_len += level.scratch.len();
+            let mark = mark_of(&S::page(&child).0);
+            level.children.push(child);
+            if !ends_page(level.entries_len, mark, TREE_PAGE_ENTRIES_MEAN) {
+                return Ok(());
+            }
+            child = self.end_page(at, store)?;
+            at += 1;
+        }
+    }
+
+    fn end_page(&mut self, at: usize, store: &mut PageStore<'_>) -> Result<S::Child> {
+        let level = &mut self.levels[at];
+        let page = store.put(&S::encode_inner(at as u8 + 1, &level.children))?;
+        let child = S::join(&level.children, page);
+        level.children.clear();
+        level.entries_len = 0;
+        level.ended += 1;
+        Ok(child)
+    }
+
+    /// Ends all pages; a level of one page is the root.
+    fn finish(mut self, store: &mut PageStore<'_>) -> Result<BuiltRoot<S::Child>> {
+        let mut at = 0;
+        loop {
+            let level = self.levels.get(at).expect("something was pushed");
+            if let ([root], 0) = (level.children.as_slice(), level.ended) {
+                return Ok(BuiltRoot { child: root.clone(), level: at as u8 });
+            }
+            if !level.children.is_empty() {
+                let child = self.end_page(at, store)?;
+                self.push(at + 1, child, store)?;
+            }
+            at += 1;
+        }
+    }
+}
+
+/// Builds a tree from entries in order.
+pub struct TreeBuilder {
+    leaf: TreeLeafWriter,
+    first: TreePath,
+    entries: u64,
+    bytes: u64,
+    levels: Levels<Tree>,
+}
+
+impl TreeBuilder {
+    /// A builder that has seen nothing.
+    pub fn new() -> Self {
+        let (leaf, first) = (TreeLeafWriter::default(), TreePath::default());
+        Self { leaf, first, entries: 0, bytes: 0, levels: Levels::new() }
+    }
+
+    /// Adds an entry, which must come after all before it.
+    pub fn push(&mut self, folder: &FolderPath, entry: &Entry, store: &mut PageStore<'_>) -> Result<()> {
+        if self.leaf.is_empty() {
+            self.first = TreePath { folder: folder.clone(), name: entry.name.clone() };
+        }
+        self.leaf.push(folder, entry);
+        self.entries += 1;
+        if let Node::File(content) = &entry.node {
+            self.bytes = self.bytes.saturating_add(content.len());
+        }
+        let mark = mark_of(&store.keys.boundary().hash(&folder.0, &entry.name));
+        if ends_page(self.leaf.entries_len(), mark, TREE_PAGE_ENTRIES_MEAN) {
+            self.end_leaf(store)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the tree; it must have its root entry.
+    pub fn finish(mut self, store: &mut PageStore<'_>) -> Result<BuiltRoot<TreeChild>> {
+        if !self.leaf.is_empty() {
+            self.end_leaf(store)?;
+        }
+        self.levels.finish(store)
+    }
+
+    fn end_leaf(&mut self, store: &mut PageStore<'_>) -> Result<()> {
+        let page = store.put(&self.leaf.finish())?;
+        let first = std::mem::take(&mut self.first);
+        let (entries, bytes) = (std::mem::take(&mut self.entries), std::mem::take(&mut self.bytes));
+        self.levels.push(0, TreeChild { first, entries, bytes, page }, store)
+    }
+}
+
+impl Default for TreeBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Builds a scan from entries in order.
+pub struct ScanBuilder {
+    leaf: ScanLeafWriter,
+    first: TreePath,
+    entries: u64,
+    levels: Levels<Scan>,
+}
+
+impl ScanBuilder {
+    /// A builder that has seen nothing.
+    pub fn new() -> Self {
+        let (leaf, first) = (ScanLeafWriter::default(), TreePath::default());
+        Self { leaf, first, entries: 0, levels: Levels::new() }
+    }
+
+    /// Adds an entry, which must come after all before it.
+    pub fn push(
+        &mut self,
+        folder: &FolderPath,
+        name: &[u8],
+        seen: &Seen,
+        store: &mut PageStore<'_>,
+    ) -> Result<()> {
+        if self.leaf.is_empty() {
+            self.first = TreePath { folder: folder.clone(), name: name.to_vec() };
+        }
+        self.leaf.push(folder, name, seen);
+        self.entries += 1;
+        let mark = mark_of(&store.keys.boundary().hash(&folder.0, name));
+        if ends_page(self.leaf.entries_len(), mark, TREE_PAGE_ENTRIES_MEAN) {
+            self.end_leaf(store)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the scan; it must have an entry.
+    pub fn finish(mut self, store: &mut PageStore<'_>) -> Result<BuiltRoot<ScanChild>> {
+        if !self.leaf.is_empty() {
+            self.end_leaf(store)?;
+        }
+        self.levels.finish(store)
+    }
+
+    fn end_leaf(&mut self, store: &mut PageStore<'_>) -> Result<()> {
+        let page = store.put(&self.leaf.finish())?;
+        let (first, entries) = (std::mem::take(&mut self.first), std::mem::take(&mut self.entries));
+        self.levels.push(0, ScanChild { first, entries, page }, store)
+    }
+}
+
+impl Default for ScanBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Builds the content of one file or volume from extents in order. Short contents stay a list;
+/// pages are stored only once there are too many extents for that.
+#[derive(Default)]
+pub struct ContentBuilder {
+    /// The newest extent: a neighbour may still be merged into it.
+    last: Option<Extent>,
+    /// The extents before it: all of them while the content is short, those of the leaf that is
+    /// being gathered once it is long.
+    settled: Vec<Extent>,
+    /// Encoded length of the leaf, bytes.
+    entries_len: usize,
+    scratch: Vec<u8>,
+    /// Set once the content is long.
+    levels: Option<Levels<Extents>>,
+}
+
+impl ContentBuilder {
+    /// Appends an extent; neighbouring holes and zeros become one.
+    pub fn push(&mut self, extent: Extent, store: &mut PageStore<'_>) -> Result<()> {
+        match &mut self.last {
+            _ if extent.len == 0 => Ok(()),
+            Some(last) if last.kind == extent.kind && !matches!(extent.kind, ExtentKind::Chunk(_)) => {
+                last.len += extent.len;
+                Ok(())
+            }
+            last => {
+                let before = last.replace(extent);
+                before.map_or(Ok(()), |before| self.settle(before, store))
+            }
+        }
+    }
+
+    /// The content.
+    pub fn finish(mut self, store: &mut PageStore<'_>) -> Result<Content> {
+        if let Some(last) = self.last.take() {
+            self.settle(last, store)?;
+        }
+        if self.levels.is_some() && !self.settled.is_empty() {
+            self.end_leaf(store)?;
+        }
+        let Some(levels) = self.levels else { return Ok(Content::Inline(self.settled)) };
+        let root = levels.finish(store)?;
+        let ExtentsChild { len, page } = root.child;
+        Ok(Content::Tree(ExtentsRoot { len, page, level: root.level }))
+    }
+
+    /// Takes an extent that will not change any more.
+    fn settle(&mut self, extent: Extent, store: &mut PageStore<'_>) -> Result<()> {
+        if self.levels.is_some() {
+            return self.append(extent, store);
+        }
+        self.settled.push(extent);
+        if self.settled.len() <= EXTENTS_INLINE_MAX {
+            return Ok(());
+        }
+        self.levels = Some(Levels::new());
+        let list = std::mem::take(&mut self.settled);
+        list.into_iter().try_for_each(|extent| self.append(extent, store))
+    }
+
+    /// Appends to the leaf of a long content, and ends the leaf if the extent says so.
+    fn append(&mut self, extent: Extent, store: &mut PageStore<'_>) -> Result<()> {
+        self.scratch.clear();
+        extents::encode_extent(&mut self.scratch, &extent);
+        self.entries_len += self.scratch.len();
+        self.settled.push(extent);
+        let mark = match extent.kind {
+            ExtentKind::Chunk(id) => mark_of(&id.0),
+            // No multiple of anything: holes and zeros end a page by its length alone.
+            ExtentKind::Hole | ExtentKind::Zero => 1,
+        };
+        if ends_page(self.entries_len, mark, EXTENTS_PAGE_ENTRIES_MEAN) {
+            self.end_leaf(store)?;
+        }
+        Ok(())
+    }
+
+    fn end_leaf(&mut self, store: &mut PageStore<'_>) -> Result<()> {
+        let page = store.put(&extents::encode_leaf(&self.settled))?;
+        let len = self.settled.iter().map(|extent| extent.len).fold(0, u64::saturating_add);
+        self.settled.clear();
+        self.entries_len = 0;
+        let levels = self.levels.as_mut().expect("only a long content ends leaves");
+        levels.push(0, ExtentsChild { len, page }, store)
+    }
+}
