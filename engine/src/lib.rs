@@ -5,4 +5,6 @@ pub mod format;
 pub mod limits;
 pub mod observe;
 pub mod storage;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod transform;
