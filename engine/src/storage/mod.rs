@@ -8,9 +8,12 @@
 //! overwriting, renaming, appending.
 
 pub mod disk;
+pub mod local;
 pub mod memory;
 pub mod os_disk;
 
+mod folders;
+mod outcome;
 mod refuse;
 
 use std::fmt::Debug;

@@ -31,6 +31,18 @@ pub(super) fn too_long_to_put(name: &ObjectName, len: usize) -> Result<()> {
     ))
 }
 
+/// Something put a longer object there than any writer would: no memory is spent on it.
+pub(super) fn too_long_to_get(name: &ObjectName, len: u64) -> Result<()> {
+    let limit = len_limit(name.kind());
+    if len <= limit {
+        return Ok(());
+    }
+    Err(Error::damaged(
+        *name,
+        format!("it has {len} bytes, objects of its kind end at {limit}"),
+    ))
+}
+
 /// The name is taken.
 pub(super) fn taken(name: &ObjectName) -> Error {
     Error::new(
