@@ -50,8 +50,11 @@ impl OsDisk {
             Err(error) => return Err(error.into()),
         }
         let disk = Self::open(path)?;
-        let parent = rustix::fs::openat(&disk.root, "..", FOLDER_FLAGS, Mode::empty())?;
-        rustix::fs::fsync(&parent)?;
+        match rustix::fs::openat(&disk.root, "..", FOLDER_FLAGS, Mode::empty()) {
+            // A parent that we may not look into is one that we did not write to either.
+            Err(Errno::ACCESS) => {}
+            parent => rustix::fs::fsync(parent?)?,
+        }
         Ok(disk)
     }
 
