@@ -6,4 +6,6 @@ pub mod limits;
 pub mod observe;
 pub mod repository;
 pub mod storage;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod transform;

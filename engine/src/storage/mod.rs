@@ -7,7 +7,17 @@
 //! Below: `format::name`. Above: `repository`. Deliberately absent: retries of a failed flush,
 //! overwriting, renaming, appending.
 
+pub mod disk;
+pub mod local;
+pub mod memory;
+pub mod os_disk;
+
+mod folders;
+mod outcome;
+mod refuse;
+
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::format::name::{ObjectKind, ObjectName};
@@ -28,7 +38,8 @@ use crate::format::name::{ObjectKind, ObjectName};
 ///    short read.
 /// 10. `list` gives every object of the kind whose put returned before the call, once, sorted by
 ///     name, with its length; foreign files are passed over.
-/// 11. `delete` of a missing object succeeds; after it returned the name is free of readers' view.
+/// 11. `delete` of a missing object succeeds; after it returned no reader sees the object, and after
+///     the next `sync` not even a crash brings it back.
 /// 12. Errors name the object.
 pub trait Backend: Debug + Send + Sync {
     /// Stores `data` under `name`, unless the name is taken.
@@ -52,4 +63,31 @@ pub struct ObjectInfo {
     pub name: ObjectName,
     /// Stored length, bytes.
     pub len: u64,
+}
+
+/// A shared backend is a backend: a caller may keep a handle of what it gives to a repository.
+impl<B: Backend + ?Sized> Backend for Arc<B> {
+    fn put(&self, name: &ObjectName, data: &[u8]) -> Result<()> {
+        (**self).put(name, data)
+    }
+
+    fn get(&self, name: &ObjectName) -> Result<Vec<u8>> {
+        (**self).get(name)
+    }
+
+    fn get_range(&self, name: &ObjectName, offset: u64, out: &mut [u8]) -> Result<()> {
+        (**self).get_range(name, offset, out)
+    }
+
+    fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectInfo>> {
+        (**self).list(kind)
+    }
+
+    fn delete(&self, name: &ObjectName) -> Result<()> {
+        (**self).delete(name)
+    }
+
+    fn sync(&self) -> Result<()> {
+        (**self).sync()
+    }
 }

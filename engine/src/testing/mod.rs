@@ -1,0 +1,14 @@
+//! What tests are made of: simulated storage with faults by seed, wrappers that count and fail, and
+//! the conformance suite that every backend passes.
+//!
+//! Compiled for tests and with the feature `testing` only. Everything here is deterministic: one
+//! seed, no clock, no order that depends on a hash or on an address. Tests alone may spawn threads
+//! here (`conformance` does, to race).
+
+pub mod conformance;
+pub mod fault_backend;
+pub mod random;
+pub mod recording_backend;
+pub mod sim_disk;
+
+mod sim_image;
