@@ -4,5 +4,6 @@ pub mod error;
 pub mod format;
 pub mod limits;
 pub mod observe;
+pub mod sources;
 pub mod storage;
 pub mod transform;
