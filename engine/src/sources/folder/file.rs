@@ -4,9 +4,9 @@
 //! dropping pages would take them from whoever else uses the file.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::OFlags;
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, pread, retry_on_intr};
 
 use crate::error::{Error, Result};
@@ -32,7 +32,11 @@ impl FolderSource {
         let (folder, at) = self.locate(parent, name);
         // Without NONBLOCK a FIFO that has been swapped in would wait for a writer.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let fd = open_quietly(folder, at, flags).map_err(|errno| match errno {
+        let opened = match open_quietly(folder, at, flags) {
+            Err(Errno::AGAIN) => open_leased(folder, at),
+            other => other,
+        };
+        let fd = opened.map_err(|errno| match errno {
             Errno::LOOP | Errno::NXIO => self.replaced(parent, name, "a regular file"),
             other => self.error(parent, name, "opening the file", other.into()),
         })?;
@@ -82,6 +86,20 @@ impl SourceFile {
     pub(super) fn name(&self) -> &[u8] {
         &self.name
     }
+}
+
+/// Opens a file that a file server holds a lease on, which takes until the server gives it back.
+///
+/// Waiting is safe only on a regular file, so the object is held first, then examined, then opened
+/// for reading: `NXIO` if it is of another kind.
+pub(super) fn open_leased(folder: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<OwnedFd> {
+    let held = open_quietly(folder, name, OFlags::PATH)?;
+    if !stat_at(held.as_fd(), c"").is_ok_and(|stat| stat.kind == FileKind::File) {
+        return Err(Errno::NXIO);
+    }
+    let path = format!("/proc/self/fd/{}", held.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    retry_on_intr(|| openat(CWD, path.as_str(), flags, Mode::empty()))
 }
 
 /// Reads until `buffer` is full or the file ends; a full buffer costs no call to find the end.
