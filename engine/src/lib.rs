@@ -4,7 +4,9 @@ pub mod error;
 pub mod format;
 pub mod limits;
 pub mod observe;
+pub mod pipeline;
 pub mod repository;
+pub mod sources;
 pub mod storage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

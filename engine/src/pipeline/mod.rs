@@ -1,1 +1,22 @@
-//! pipeline
+//! Concurrency, here and nowhere else: threads, queues, and one budget of memory.
+//!
+//! ```text
+//! caller (walks, builds the manifest)            bounded queue of jobs
+//!    | submit(job) -> ticket --------------------------------> worker 0..n: read, chunk, hash,
+//!    | ticket.wait(), in order <-- results                     known? frame, compress, seal, verify
+//!    |                                                              | full packs
+//!    | pages of the manifest -------------------------------------> | queue of one
+//!                                                                storing thread: encode, put, index
+//! ```
+//! A worker runs a batch of files, or a segment of a large one, to its end: half a megabyte stays
+//! in its cache instead of moving between threads.
+//!
+//! Below: `repository`. Above: `operations`, which joins it with sources and targets.
+
+pub mod budget;
+pub mod ingest;
+mod segments;
+mod worker;
+
+pub use segments::submit_run;
+pub use worker::{IngestError, ReadAt, Worker};

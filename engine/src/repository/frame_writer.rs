@@ -47,6 +47,11 @@ impl<'s> FrameWriter<'s> {
         }
     }
 
+    /// The key that makes ids of this class.
+    pub(crate) fn id_key(&self) -> &'s IdKey {
+        self.session.id_key(self.class)
+    }
+
     /// Stores `bytes` under `id`, unless the repository or this session has them already.
     /// True if they were new.
     pub fn store(&mut self, id: ChunkId, bytes: &[u8]) -> Result<bool> {

@@ -69,8 +69,8 @@ pub struct Session<'r> {
     run: Mutex<RunBuilder>,
     runs_stored: AtomicU32,
     stored_bytes: AtomicU64,
-    /// Where full packs go; without it they are stored by whoever filled them.
-    queue: Option<Sender<FullPack>>,
+    /// Where full packs go, `None` last; without it they are stored by whoever filled them.
+    queue: Option<Sender<Option<FullPack>>>,
 }
 
 impl<'r> Session<'r> {
@@ -115,7 +115,7 @@ impl<'r> Session<'r> {
     }
 
     /// Sends full packs to `queue` from now on instead of storing them on the filling thread.
-    pub(crate) fn set_queue(&mut self, queue: Option<Sender<FullPack>>) {
+    pub(crate) fn set_queue(&mut self, queue: Option<Sender<Option<FullPack>>>) {
         self.queue = queue;
     }
 
@@ -150,7 +150,7 @@ impl<'r> Session<'r> {
         match (full, &self.queue) {
             (None, _) => Ok(()),
             (Some(pack), None) => self.store_pack(pack),
-            (Some(pack), Some(queue)) => queue.send(pack).map_err(|_| writer_stopped()),
+            (Some(pack), Some(queue)) => queue.send(Some(pack)).map_err(|_| writer_stopped()),
         }
     }
 

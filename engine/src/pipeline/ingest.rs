@@ -1,0 +1,221 @@
+//! Workers for one session: jobs go in, tickets come back, packs go out.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
+
+use crate::error::{Error, ErrorKind, Place, Result};
+use crate::format::name::PackClass;
+use crate::observe::Observer;
+use crate::pipeline::budget::Budget;
+use crate::pipeline::worker::Worker;
+use crate::repository::frame_writer::FrameWriter;
+use crate::repository::manifest::builder::PageStore;
+use crate::repository::pack::FullPack;
+use crate::repository::session::Session;
+use crate::transform::chunk::Chunker;
+
+/// Jobs that wait, for each worker.
+const QUEUE_PER_WORKER: usize = 4;
+
+type Job<'s> = Box<dyn FnOnce(&mut Worker<'s>) + Send + 's>;
+
+/// Takes jobs for the workers of one session.
+pub struct Ingest<'s> {
+    session: &'s Session<'s>,
+    shared: &'s Shared,
+    jobs: Sender<Job<'s>>,
+    budget: Budget,
+    level: i32,
+}
+
+/// The result of a job, once it is done.
+pub struct Ticket<T>(Receiver<T>);
+
+/// What the threads of one ingest share.
+#[derive(Default)]
+pub(crate) struct Shared {
+    failed: AtomicBool,
+    failure: Mutex<Option<Error>>,
+    sums: Sums,
+}
+
+/// What the workers did.
+#[derive(Default)]
+pub(crate) struct Sums {
+    pub read_bytes: AtomicU64,
+    pub new_chunks: AtomicU64,
+    pub new_bytes: AtomicU64,
+}
+
+/// What the workers did, at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IngestTotals {
+    /// Bytes read from the source.
+    pub read_bytes: u64,
+    /// Chunks that were stored.
+    pub new_chunks: u64,
+    /// Their plaintext, bytes.
+    pub new_bytes: u64,
+}
+
+/// How contents are ingested.
+pub struct IngestOptions<'o> {
+    /// Threads and memory.
+    pub budget: Budget,
+    /// zstd level of frames.
+    pub level: i32,
+    /// Told of bytes that were read.
+    pub observer: &'o dyn Observer,
+}
+
+/// Runs `body` with workers for `session`. When it returns, all chunks and pages are in packs that
+/// were handed to the backend; none is durable yet.
+///
+/// # Errors
+/// The first error of a worker or of storing, or else that of `body`.
+pub fn run<'r, R>(
+    session: &mut Session<'r>,
+    options: &IngestOptions<'_>,
+    body: impl FnOnce(&Ingest<'_>) -> Result<R>,
+) -> Result<(R, IngestTotals)> {
+    let (packs, full_packs) = bounded::<Option<FullPack>>(1);
+    session.set_queue(Some(packs.clone()));
+    let shared = Shared::default();
+    let outcome = run_threads(session, options, &shared, (packs, full_packs), body);
+    session.set_queue(None);
+    let failure = shared.failure.lock().take();
+    let result = failure.map_or(outcome, Err)?;
+    Ok((result, shared.sums.totals()))
+}
+
+fn run_threads<R>(
+    session: &Session<'_>,
+    options: &IngestOptions<'_>,
+    shared: &Shared,
+    (packs, full_packs): (Sender<Option<FullPack>>, Receiver<Option<FullPack>>),
+    body: impl FnOnce(&Ingest<'_>) -> Result<R>,
+) -> Result<R> {
+    let chunker = session.repository().chunker()?;
+    let (chunker, budget, level) = (&chunker, options.budget, options.level);
+    thread::scope(|scope| {
+        let storing = scope.spawn(move || store_packs(session, shared, &full_packs));
+        let (jobs, waiting) = bounded::<Job<'_>>(budget.threads * QUEUE_PER_WORKER);
+        let workers: Vec<_> = (0..budget.threads)
+            .map(|_| {
+                let waiting = waiting.clone();
+                let observer = options.observer;
+                scope.spawn(move || {
+                    let frames = FrameWriter::new(session, PackClass::Data, level);
+                    let worker = Worker::new(frames, chunker, budget, &shared.sums, observer);
+                    work(worker, shared, &waiting);
+                })
+            })
+            .collect();
+        drop(waiting);
+        let result = body(&Ingest { session, shared, jobs, budget, level });
+        if let Err(error) = &result {
+            shared.stop(error);
+        }
+        let panicked = workers.into_iter().map(|worker| worker.join()).filter(|end| end.is_err()).count() > 0;
+        let _ = packs.send(None);
+        let stored = storing.join();
+        if panicked || stored.is_err() {
+            shared.fail(stopped());
+        }
+        result
+    })
+}
+
+fn store_packs(session: &Session<'_>, shared: &Shared, full_packs: &Receiver<Option<FullPack>>) {
+    // After a failure packs are still taken, so that no worker waits for ever.
+    while let Ok(Some(pack)) = full_packs.recv() {
+        if !shared.has_failed()
+            && let Err(error) = session.store_pack(pack)
+        {
+            shared.fail(error);
+        }
+    }
+}
+
+fn work<'s>(mut worker: Worker<'s>, shared: &Shared, jobs: &Receiver<Job<'s>>) {
+    while let Ok(job) = jobs.recv() {
+        if !shared.has_failed() {
+            job(&mut worker);
+        }
+    }
+    if !shared.has_failed()
+        && let Err(error) = worker.finish()
+    {
+        shared.fail(error);
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(ErrorKind::Cancelled, Place::Repository, "a worker stopped early")
+}
+
+impl<'s> Ingest<'s> {
+    /// Queues a job; waits while the queue is full.
+    pub fn submit<T: Send + 's>(
+        &self,
+        job: impl FnOnce(&mut Worker<'s>) -> Result<T> + Send + 's,
+    ) -> Result<Ticket<T>> {
+        let (done, ticket) = bounded(1);
+        let shared = self.shared;
+        let job: Job<'s> = Box::new(move |worker| match job(worker) {
+            Ok(result) => drop(done.send(result)),
+            Err(error) => shared.fail(error),
+        });
+        self.jobs.send(job).map_err(|_| stopped())?;
+        Ok(Ticket(ticket))
+    }
+
+    /// A store for the pages of manifests; it works on the caller's thread.
+    pub fn page_store(&self) -> PageStore<'s> {
+        let frames = FrameWriter::new(self.session, PackClass::Meta, self.level);
+        PageStore::new(frames, self.session.repository().keys())
+    }
+
+    /// How memory is divided.
+    pub fn budget(&self) -> Budget {
+        self.budget
+    }
+}
+
+impl<T> Ticket<T> {
+    /// Waits for the result.
+    pub fn wait(self) -> Result<T> {
+        self.0.recv().map_err(|_| stopped())
+    }
+}
+
+impl Shared {
+    /// Remembers the first failure; all threads end soon.
+    fn fail(&self, error: Error) {
+        self.failure.lock().get_or_insert(error);
+        self.failed.store(true, Ordering::Release);
+    }
+
+    /// Ends all threads soon, for an error that the caller keeps.
+    fn stop(&self, _error: &Error) {
+        self.failed.store(true, Ordering::Release);
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+}
+
+impl Sums {
+    fn totals(&self) -> IngestTotals {
+        let load = |sum: &AtomicU64| sum.load(Ordering::Relaxed);
+        IngestTotals {
+            read_bytes: load(&self.read_bytes),
+            new_chunks: load(&self.new_chunks),
+            new_bytes: load(&self.new_bytes),
+        }
+    }
+}
