@@ -4,6 +4,7 @@ pub mod error;
 pub mod format;
 pub mod limits;
 pub mod observe;
+pub mod operations;
 pub mod pipeline;
 pub mod repository;
 pub mod sources;

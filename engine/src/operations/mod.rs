@@ -1,1 +1,16 @@
-//! operations
+//! One verb per file: options in, one call, a report out.
+//!
+//! An `Err` means that the operation has no useful result. What went wrong with single entries
+//! goes to the observer, is counted in the report, and the operation goes on.
+//!
+//! Below: everything. Above: whoever embeds the engine, and the command line.
+
+pub mod cat;
+pub mod check;
+pub mod diff;
+pub mod inspect;
+pub mod list;
+pub mod restore;
+pub mod select;
+pub mod snapshot;
+pub mod stats;

@@ -35,7 +35,11 @@ impl Budget {
     pub fn divide(memory: usize, threads: usize) -> Result<Self> {
         if memory < MEMORY_MIN {
             let detail = format!("{memory} bytes are too few: at least {MEMORY_MIN} are needed");
-            return Err(Error::new(ErrorKind::InvalidInput, Place::Argument("memory"), detail));
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                Place::Argument("memory"),
+                detail,
+            ));
         }
         let free = memory - FIXED;
         let pack_len_target = (free / 2 / PACKS).clamp(PACK_LEN_MIN, PACK_LEN_TARGET);
@@ -43,7 +47,12 @@ impl Budget {
         let threads = threads.clamp(1, (for_workers / (WORKER_FRAMES + SEGMENT_LEN_MIN)).max(1));
         let segment_len = (for_workers / threads).saturating_sub(WORKER_FRAMES);
         let segment_len = segment_len.clamp(SEGMENT_LEN_MIN, SEGMENT_LEN);
-        Ok(Self { threads, segment_len, pack_len_target, cache_len: free / 4 })
+        Ok(Self {
+            threads,
+            segment_len,
+            pack_len_target,
+            cache_len: free / 4,
+        })
     }
 }
 
@@ -65,7 +74,10 @@ mod tests {
                 let worker = budget.segment_len + WORKER_FRAMES;
                 let sum = FIXED + PACKS * budget.pack_len_target + budget.threads * worker;
                 let slack = if budget.threads == 1 { worker } else { 0 };
-                assert!(sum <= memory_mib * MIB + slack, "{memory_mib} MiB, {threads}: {budget:?}");
+                assert!(
+                    sum <= memory_mib * MIB + slack,
+                    "{memory_mib} MiB, {threads}: {budget:?}"
+                );
             }
         }
         assert_eq!(Budget::default().segment_len, SEGMENT_LEN);

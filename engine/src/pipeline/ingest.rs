@@ -15,7 +15,6 @@ use crate::repository::frame_writer::FrameWriter;
 use crate::repository::manifest::builder::PageStore;
 use crate::repository::pack::FullPack;
 use crate::repository::session::Session;
-use crate::transform::chunk::Chunker;
 
 /// Jobs that wait, for each worker.
 const QUEUE_PER_WORKER: usize = 4;
@@ -115,11 +114,22 @@ fn run_threads<R>(
             })
             .collect();
         drop(waiting);
-        let result = body(&Ingest { session, shared, jobs, budget, level });
+        let result = body(&Ingest {
+            session,
+            shared,
+            jobs,
+            budget,
+            level,
+        });
         if let Err(error) = &result {
             shared.stop(error);
         }
-        let panicked = workers.into_iter().map(|worker| worker.join()).filter(|end| end.is_err()).count() > 0;
+        let panicked = workers
+            .into_iter()
+            .map(|worker| worker.join())
+            .filter(|end| end.is_err())
+            .count()
+            > 0;
         let _ = packs.send(None);
         let stored = storing.join();
         if panicked || stored.is_err() {
@@ -154,7 +164,11 @@ fn work<'s>(mut worker: Worker<'s>, shared: &Shared, jobs: &Receiver<Job<'s>>) {
 }
 
 fn stopped() -> Error {
-    Error::new(ErrorKind::Cancelled, Place::Repository, "a worker stopped early")
+    Error::new(
+        ErrorKind::Cancelled,
+        Place::Repository,
+        "a worker stopped early",
+    )
 }
 
 impl<'s> Ingest<'s> {

@@ -18,5 +18,5 @@ pub mod ingest;
 mod segments;
 mod worker;
 
-pub use segments::submit_run;
+pub use segments::{SegmentResult, submit_run};
 pub use worker::{IngestError, ReadAt, Worker};

@@ -31,7 +31,11 @@ pub fn submit_run<'s>(
     let mut start = run.start;
     while start < run.end {
         let end = start.saturating_add(segment_len).min(run.end);
-        let segment = Segment { start, end, run_end: run.end };
+        let segment = Segment {
+            start,
+            end,
+            run_end: run.end,
+        };
         let (pass_on, next_first) = bounded::<u64>(1);
         let reader = Arc::clone(reader);
         let job_first = std::mem::replace(&mut first, next_first);
@@ -53,7 +57,9 @@ pub fn submit_run<'s>(
 /// read, neither can this one begin: the whole content is given up for the same reason.
 fn wait_for(first: &Receiver<u64>) -> Result<u64, IngestError> {
     first.recv().map_err(|_| {
-        IngestError::Source(std::io::Error::other("an earlier part of it could not be read"))
+        IngestError::Source(std::io::Error::other(
+            "an earlier part of it could not be read",
+        ))
     })
 }
 

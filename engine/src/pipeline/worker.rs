@@ -78,7 +78,17 @@ impl<'s> Worker<'s> {
     ) -> Self {
         let id_key = frames.id_key();
         let (buffer, candidates, cuts) = (Vec::new(), Vec::new(), Vec::new());
-        Self { frames, id_key, chunker, buffer, candidates, cuts, budget, sums, observer }
+        Self {
+            frames,
+            id_key,
+            chunker,
+            buffer,
+            candidates,
+            cuts,
+            budget,
+            sums,
+            observer,
+        }
     }
 
     /// Ingests a content that fits the worker's buffer: `runs` of data, holes between them, up to
@@ -93,7 +103,11 @@ impl<'s> Worker<'s> {
         for run in runs {
             let run = run?;
             push_extent(&mut extents, run.start - at, ExtentKind::Hole);
-            let segment = Segment { start: run.start, end: run.end, run_end: run.end };
+            let segment = Segment {
+                start: run.start,
+                end: run.end,
+                run_end: run.end,
+            };
             let found = self.fill(reader, segment, false)?;
             self.cuts.clear();
             self.cuts.extend(self.chunker.cuts(&self.buffer[..found]));
@@ -128,7 +142,9 @@ impl<'s> Worker<'s> {
         let at_end = data_end >= segment.run_end || found < self.reach(segment);
         self.cuts.clear();
         let (candidates, cuts) = (&self.candidates, &mut self.cuts);
-        let behind = self.chunker.select(candidates, from, wanted.min(found), found, at_end, cuts);
+        let behind = self
+            .chunker
+            .select(candidates, from, wanted.min(found), found, at_end, cuts);
         next(segment.start + behind as u64);
         let mut extents = Vec::with_capacity(self.cuts.len());
         self.store_cuts(from, &mut extents)?;
@@ -157,9 +173,11 @@ impl<'s> Worker<'s> {
         let mut found = 0;
         while found < wanted {
             let end = (found + STEP_LEN).min(wanted);
-            let read = reader.read_at(segment.start + found as u64, &mut self.buffer[found..end])?;
+            let read =
+                reader.read_at(segment.start + found as u64, &mut self.buffer[found..end])?;
             if scan {
-                self.chunker.scan(&self.buffer[..found + read], found, &mut self.candidates);
+                self.chunker
+                    .scan(&self.buffer[..found + read], found, &mut self.candidates);
             }
             found += read;
             if found < end {
@@ -187,7 +205,10 @@ impl<'s> Worker<'s> {
                 self.sums.new_chunks.fetch_add(1, Ordering::Relaxed);
                 self.sums.new_bytes.fetch_add(len, Ordering::Relaxed);
             }
-            extents.push(Extent { len, kind: ExtentKind::Chunk(id) });
+            extents.push(Extent {
+                len,
+                kind: ExtentKind::Chunk(id),
+            });
         }
         Ok(())
     }

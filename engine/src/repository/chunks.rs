@@ -49,8 +49,18 @@ impl<'r> ChunkReader<'r> {
     pub fn new(repository: &'r Repository, cache_bytes: usize) -> Result<Self> {
         let index = repository.index()?;
         let (frames, clock, bytes) = (HashMap::new(), 0, 0);
-        let cache = Mutex::new(FrameCache { frames, clock, bytes, bytes_max: cache_bytes });
-        Ok(Self { repository, index, uncovered: OnceLock::new(), cache })
+        let cache = Mutex::new(FrameCache {
+            frames,
+            clock,
+            bytes,
+            bytes_max: cache_bytes,
+        });
+        Ok(Self {
+            repository,
+            index,
+            uncovered: OnceLock::new(),
+            cache,
+        })
     }
 
     /// The repository it reads.
@@ -62,7 +72,11 @@ impl<'r> ChunkReader<'r> {
     /// is no other.
     pub fn locate(&self, id: &ChunkId) -> Result<Vec<Location>> {
         let found: Vec<_> = self.index.locate(id).collect();
-        if found.is_empty() { self.locate_uncovered(id) } else { Ok(found) }
+        if found.is_empty() {
+            self.locate_uncovered(id)
+        } else {
+            Ok(found)
+        }
     }
 
     fn locate_uncovered(&self, id: &ChunkId) -> Result<Vec<Location>> {
@@ -71,7 +85,12 @@ impl<'r> ChunkReader<'r> {
             let loaded = self.index.load_uncovered(backend, keys)?;
             let _ = self.uncovered.set(loaded);
         }
-        Ok(self.uncovered.get().into_iter().flat_map(|index| index.locate(id)).collect())
+        Ok(self
+            .uncovered
+            .get()
+            .into_iter()
+            .flat_map(|index| index.locate(id))
+            .collect())
     }
 
     /// The page `id`, verified.
@@ -89,7 +108,10 @@ impl<'r> ChunkReader<'r> {
         let mut last_error = None;
         let mut tried_uncovered = false;
         loop {
-            for location in locations.iter().filter(|location| location.pack.class == class) {
+            for location in locations
+                .iter()
+                .filter(|location| location.pack.class == class)
+            {
                 match self.read_copy(id, location) {
                     Ok(bytes) => return Ok(bytes),
                     Err(error) if is_missing_or_damaged(&error) => last_error = Some(error),
@@ -122,17 +144,25 @@ impl<'r> ChunkReader<'r> {
     }
 
     /// The chunk or page `id` in the plaintext of its frame, verified.
-    pub fn slice<'p>(&self, id: &ChunkId, location: &Location, plain: &'p [u8]) -> Result<&'p [u8]> {
+    pub fn slice<'p>(
+        &self,
+        id: &ChunkId,
+        location: &Location,
+        plain: &'p [u8],
+    ) -> Result<&'p [u8]> {
         let (from, len) = (location.offset as usize, location.len as usize);
         let keys = self.repository.keys();
         let id_key = match location.pack.class {
             PackClass::Data => keys.chunk_id(),
             PackClass::Meta => keys.page_id(),
         };
-        plain.get(from..from + len).filter(|bytes| id_key.id_of(bytes) == *id).ok_or_else(|| {
-            let detail = format!("content does not have the id {id}");
-            Error::new(ErrorKind::Damaged, self.place(location), detail)
-        })
+        plain
+            .get(from..from + len)
+            .filter(|bytes| id_key.id_of(bytes) == *id)
+            .ok_or_else(|| {
+                let detail = format!("content does not have the id {id}");
+                Error::new(ErrorKind::Damaged, self.place(location), detail)
+            })
     }
 
     /// Fetches and opens the frame of `location` into `buffers.plain`.
@@ -146,16 +176,37 @@ impl<'r> ChunkReader<'r> {
 
     fn open_frame(&self, location: &Location, buffers: &mut FrameBuffers) -> Result<()> {
         let (counter, codec) = (location.frame.counter, location.frame.codec);
-        let code = FrameCode { counter, codec, plain_len: location.frame.plain_len };
-        let FrameBuffers { decompressor, sealed, plain } = buffers;
+        let code = FrameCode {
+            counter,
+            codec,
+            plain_len: location.frame.plain_len,
+        };
+        let FrameBuffers {
+            decompressor,
+            sealed,
+            plain,
+        } = buffers;
         let place = (location.pack.name(), location.frame.offset);
         let (keys, kind) = (self.repository.keys(), location.sealed_kind());
-        object::open_frame(keys, kind, &location.origin, code, place, sealed, decompressor, plain)
+        object::open_frame(
+            keys,
+            kind,
+            &location.origin,
+            code,
+            place,
+            sealed,
+            decompressor,
+            plain,
+        )
     }
 
     fn place(&self, location: &Location) -> Place {
         let (offset, len) = (location.frame.offset, u64::from(location.frame.stored_len));
-        Place::Range { name: location.pack.name(), offset, len }
+        Place::Range {
+            name: location.pack.name(),
+            offset,
+            len,
+        }
     }
 }
 
@@ -192,7 +243,9 @@ impl FrameCache {
         }
         while self.bytes > self.bytes_max && self.frames.len() > 1 {
             let oldest = self.frames.iter().min_by_key(|(_, (_, used))| *used);
-            let Some(key) = oldest.map(|(key, _)| *key) else { break };
+            let Some(key) = oldest.map(|(key, _)| *key) else {
+                break;
+            };
             if let Some((old, _)) = self.frames.remove(&key) {
                 self.bytes -= old.len();
             }

@@ -34,8 +34,11 @@ struct Verifier {
 impl<'s> FrameWriter<'s> {
     /// A writer of frames of `class`, compressing at a zstd `level`.
     pub(crate) fn new(session: &'s Session<'s>, class: PackClass, level: i32) -> Self {
-        let verifier =
-            Verifier { decompressor: Decompressor::new(), sealed: Vec::new(), plain: Vec::new() };
+        let verifier = Verifier {
+            decompressor: Decompressor::new(),
+            sealed: Vec::new(),
+            plain: Vec::new(),
+        };
         Self {
             session,
             class,
@@ -62,7 +65,10 @@ impl<'s> FrameWriter<'s> {
             self.flush()?;
         }
         self.plain.extend_from_slice(bytes);
-        self.chunks.push(TableChunk { id, len: bytes.len() as u32 });
+        self.chunks.push(TableChunk {
+            id,
+            len: bytes.len() as u32,
+        });
         if self.plain.len() >= FRAME_LEN_TARGET || self.chunks.len() >= FRAME_CHUNKS_LIMIT {
             self.flush()?;
         }
@@ -76,7 +82,12 @@ impl<'s> FrameWriter<'s> {
         }
         let codec = self.compressor.compress(&self.plain, &mut self.coded);
         let (coded, chunks) = (self.coded.as_slice(), self.chunks.as_slice());
-        let frame = CodedFrame { coded, codec, plain_len: self.plain.len(), chunks };
+        let frame = CodedFrame {
+            coded,
+            codec,
+            plain_len: self.plain.len(),
+            chunks,
+        };
         let verifier = &mut self.verifier;
         let id_key = self.session.id_key(self.class);
         self.session.append_frame(self.class, &frame, |sealed| {

@@ -55,7 +55,9 @@ impl Index {
         for ObjectInfo { name, .. } in backend.list(ObjectKind::Index)? {
             match read_run(backend, keys, &name) {
                 Ok(run) => index.append(run),
-                Err(error) if is_missing_or_damaged(&error) => index.damaged_runs.push((name, error)),
+                Err(error) if is_missing_or_damaged(&error) => {
+                    index.damaged_runs.push((name, error))
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -109,7 +111,9 @@ impl Index {
 
     /// Every copy of every chunk and page, ascending by id.
     pub fn locations(&self) -> impl Iterator<Item = (ChunkId, Location)> {
-        self.entries.iter().map(|entry| (entry.id, self.location(entry)))
+        self.entries
+            .iter()
+            .map(|entry| (entry.id, self.location(entry)))
     }
 
     /// Runs that could not be read.
@@ -122,12 +126,16 @@ impl Index {
         let frame_base = self.frames.len() as u32;
         self.packs.extend(run.packs);
         self.origins.extend(run.origins);
-        self.frames.extend(run.frames.into_iter().map(|frame| IndexedFrame {
-            pack: frame.pack + pack_base,
-            origin: frame.origin + origin_base,
-            ..frame
-        }));
-        let moved = |entry: IndexEntry| IndexEntry { frame: entry.frame + frame_base, ..entry };
+        self.frames
+            .extend(run.frames.into_iter().map(|frame| IndexedFrame {
+                pack: frame.pack + pack_base,
+                origin: frame.origin + origin_base,
+                ..frame
+            }));
+        let moved = |entry: IndexEntry| IndexEntry {
+            frame: entry.frame + frame_base,
+            ..entry
+        };
         self.entries.extend(run.entries.into_iter().map(moved));
     }
 
@@ -154,7 +162,10 @@ impl Index {
         let range = self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize;
         let bucket = &self.entries[range];
         let first = bucket.partition_point(|entry| entry.id < *id);
-        let count = bucket[first..].iter().take_while(|entry| entry.id == *id).count();
+        let count = bucket[first..]
+            .iter()
+            .take_while(|entry| entry.id == *id)
+            .count();
         &bucket[first..first + count]
     }
 
@@ -182,7 +193,10 @@ fn bucket_of(id: &ChunkId, shift: u32) -> usize {
 pub(crate) fn is_missing_or_damaged(error: &Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::Damaged | ErrorKind::NotFound | ErrorKind::Unsupported | ErrorKind::LimitExceeded
+        ErrorKind::Damaged
+            | ErrorKind::NotFound
+            | ErrorKind::Unsupported
+            | ErrorKind::LimitExceeded
     )
 }
 
@@ -214,10 +228,27 @@ pub(crate) struct RunBuilder {
 
 impl RunBuilder {
     /// Adds all chunks of a pack.
-    pub(crate) fn add(&mut self, name: &ObjectName, object_len: u64, table: &crate::format::table::Table) {
-        let ObjectName::Pack { session, number, class } = *name else { return };
+    pub(crate) fn add(
+        &mut self,
+        name: &ObjectName,
+        object_len: u64,
+        table: &crate::format::table::Table,
+    ) {
+        let ObjectName::Pack {
+            session,
+            number,
+            class,
+        } = *name
+        else {
+            return;
+        };
         let pack = self.packs.len() as u32;
-        self.packs.push(IndexedPack { session, number, class, object_len });
+        self.packs.push(IndexedPack {
+            session,
+            number,
+            class,
+            object_len,
+        });
         let mut chunks = table.chunks.iter();
         for frame in &table.frames {
             let origin = self.origin_number(&table.origins[frame.origin as usize]);
@@ -233,7 +264,12 @@ impl RunBuilder {
             });
             let mut offset = 0;
             for chunk in chunks.by_ref().take(frame.chunk_count as usize) {
-                self.entries.push(IndexEntry { id: chunk.id, frame: number, offset, len: chunk.len });
+                self.entries.push(IndexEntry {
+                    id: chunk.id,
+                    frame: number,
+                    offset,
+                    len: chunk.len,
+                });
                 offset += chunk.len;
             }
         }
@@ -253,7 +289,13 @@ impl RunBuilder {
     pub(crate) fn finish(mut self, name: TableName) -> IndexRun {
         self.entries.sort_unstable();
         let (packs, origins) = (self.packs, self.origins);
-        IndexRun { name, packs, origins, frames: self.frames, entries: self.entries }
+        IndexRun {
+            name,
+            packs,
+            origins,
+            frames: self.frames,
+            entries: self.entries,
+        }
     }
 
     fn origin_number(&mut self, origin: &Origin) -> u32 {
@@ -282,15 +324,28 @@ mod tests {
 
     fn run(ids: &[[u8; 32]]) -> IndexRun {
         let session = SessionId([1; 16]);
-        let entry = |(i, id): (usize, &[u8; 32])| {
-            IndexEntry { id: ChunkId(*id), frame: 0, offset: i as u32, len: 1 }
+        let entry = |(i, id): (usize, &[u8; 32])| IndexEntry {
+            id: ChunkId(*id),
+            frame: 0,
+            offset: i as u32,
+            len: 1,
         };
         let mut entries: Vec<_> = ids.iter().enumerate().map(entry).collect();
         entries.sort_unstable();
         IndexRun {
             name: TableName { session, number: 0 },
-            packs: vec![IndexedPack { session, number: 0, class: PackClass::Data, object_len: 1 }],
-            origins: vec![Origin { salt: [0; 32], commitment: [0; 32], epoch: 1, aead: 1 }],
+            packs: vec![IndexedPack {
+                session,
+                number: 0,
+                class: PackClass::Data,
+                object_len: 1,
+            }],
+            origins: vec![Origin {
+                salt: [0; 32],
+                commitment: [0; 32],
+                epoch: 1,
+                aead: 1,
+            }],
             frames: vec![IndexedFrame {
                 pack: 0,
                 origin: 0,
@@ -309,7 +364,10 @@ mod tests {
         let id = |i: u64| *blake3::hash(&i.to_le_bytes()).as_bytes();
         let mut index = Index::default();
         index.append(run(&(0..1000).map(id).collect::<Vec<_>>()));
-        index.append(run(&(900..1100).map(id).chain([[0; 32], [0xff; 32]]).collect::<Vec<_>>()));
+        index.append(run(&(900..1100)
+            .map(id)
+            .chain([[0; 32], [0xff; 32]])
+            .collect::<Vec<_>>()));
         index.sort();
         for i in 0..1200 {
             let copies = index.locate(&ChunkId(id(i))).count();
@@ -317,7 +375,13 @@ mod tests {
             assert_eq!(copies, expected, "id {i}");
         }
         assert!(index.contains(&ChunkId([0; 32])) && index.contains(&ChunkId([0xff; 32])));
-        assert_eq!(index.locate(&ChunkId([0xff; 32])).next().map(|found| found.frame.pack), Some(1));
+        assert_eq!(
+            index
+                .locate(&ChunkId([0xff; 32]))
+                .next()
+                .map(|found| found.frame.pack),
+            Some(1)
+        );
     }
 
     #[test]

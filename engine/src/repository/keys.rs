@@ -47,7 +47,10 @@ impl Default for SlotOptions {
             passes: ARGON2_PASSES_DEFAULT,
             lanes: ARGON2_LANES_DEFAULT,
         };
-        Self { costs, label: String::new() }
+        Self {
+            costs,
+            label: String::new(),
+        }
     }
 }
 
@@ -123,12 +126,28 @@ pub(crate) fn make_slot(
     secret.validate()?;
     let salt = random()?;
     let way = secret.way(options.costs);
-    let key = secret.wrapping_key(way, &salt)?.expect("the way in was made for this secret");
+    let key = secret
+        .wrapping_key(way, &salt)?
+        .expect("the way in was made for this secret");
     let aead = Aead::from_byte(config.aead).unwrap_or(Aead::Aes256Gcm);
-    let sealed = seal::seal_bundle(aead, &key, &slot_context(config.repository, id), &bundle.encode());
+    let sealed = seal::seal_bundle(
+        aead,
+        &key,
+        &slot_context(config.repository, id),
+        &bundle.encode(),
+    );
     let label = options.label.clone();
-    let slot = Slot { way, salt, aead: aead as u8, bundle: sealed, created, label };
-    Ok(record::encode(RecordKind::Slot, &slot.encode(), |tagged| slot_tag(&key, tagged)))
+    let slot = Slot {
+        way,
+        salt,
+        aead: aead as u8,
+        bundle: sealed,
+        created,
+        label,
+    };
+    Ok(record::encode(RecordKind::Slot, &slot.encode(), |tagged| {
+        slot_tag(&key, tagged)
+    }))
 }
 
 /// Opens the slot `name`; `None` if `secret` does not fit it.
@@ -138,12 +157,16 @@ pub(crate) fn try_slot(
     repository: RepositoryId,
     secret: &UnlockSecret,
 ) -> Result<Option<Bundle>> {
-    let ObjectName::Key(id) = *name else { return Ok(None) };
+    let ObjectName::Key(id) = *name else {
+        return Ok(None);
+    };
     let bytes = backend.get(name)?;
     let decode_error = |error| Error::damaged(*name, "cannot be read").with_source(error);
     let record = Record::decode(&bytes, RecordKind::Slot).map_err(decode_error)?;
     let slot = Slot::decode(record.body).map_err(decode_error)?;
-    let Some(key) = secret.wrapping_key(slot.way, &slot.salt)? else { return Ok(None) };
+    let Some(key) = secret.wrapping_key(slot.way, &slot.salt)? else {
+        return Ok(None);
+    };
     if slot_tag(&key, record.tagged) != record.tag {
         return Ok(None);
     }
@@ -258,7 +281,12 @@ impl Keys {
         })?;
         let frame_key = derive::frame_key(classes.frames(kind), &salt);
         let table_key = derive::table_key(&classes.meta, &salt);
-        let binding = Binding { repository: self.repository, kind: kind as u8, part: Part::Frame, salt };
+        let binding = Binding {
+            repository: self.repository,
+            kind: kind as u8,
+            part: Part::Frame,
+            salt,
+        };
         let header = Header {
             kind,
             aead: aead as u8,
@@ -270,23 +298,46 @@ impl Keys {
         let commitment = derive::commitment(&frame_key);
         Ok(ObjectKeys {
             header: header.encode(),
-            origin: Origin { salt, commitment, epoch: config.epoch, aead: aead as u8 },
+            origin: Origin {
+                salt,
+                commitment,
+                epoch: config.epoch,
+                aead: aead as u8,
+            },
             frames: Sealer::new(aead, &frame_key, binding),
             verify: Unsealer::new(aead, &frame_key, binding),
-            table: Sealer::new(aead, &table_key, Binding { part: Part::Table, ..binding }),
+            table: Sealer::new(
+                aead,
+                &table_key,
+                Binding {
+                    part: Part::Table,
+                    ..binding
+                },
+            ),
         })
     }
 
     /// Opens frames of `kind` that were sealed in `origin`.
-    pub(crate) fn frame_unsealer(&self, kind: SealedKind, origin: &Origin) -> Result<Unsealer, KeyError> {
-        let classes = self.epoch(origin.epoch).ok_or(KeyError::UnknownEpoch(origin.epoch))?;
+    pub(crate) fn frame_unsealer(
+        &self,
+        kind: SealedKind,
+        origin: &Origin,
+    ) -> Result<Unsealer, KeyError> {
+        let classes = self
+            .epoch(origin.epoch)
+            .ok_or(KeyError::UnknownEpoch(origin.epoch))?;
         let aead = Aead::from_byte(origin.aead).ok_or(KeyError::Commitment)?;
         let key = derive::frame_key(classes.frames(kind), &origin.salt);
         if derive::commitment(&key) != origin.commitment {
             return Err(KeyError::Commitment);
         }
         let (repository, salt) = (self.repository, origin.salt);
-        let binding = Binding { repository, kind: kind as u8, part: Part::Frame, salt };
+        let binding = Binding {
+            repository,
+            kind: kind as u8,
+            part: Part::Frame,
+            salt,
+        };
         Ok(Unsealer::new(aead, &key, binding))
     }
 
@@ -295,14 +346,21 @@ impl Keys {
         if header.repository != self.repository {
             return Err(KeyError::AnotherRepository(header.repository));
         }
-        let classes = self.epoch(header.epoch).ok_or(KeyError::UnknownEpoch(header.epoch))?;
+        let classes = self
+            .epoch(header.epoch)
+            .ok_or(KeyError::UnknownEpoch(header.epoch))?;
         let aead = Aead::from_byte(header.aead).ok_or(KeyError::Commitment)?;
         let key = derive::table_key(&classes.meta, &header.salt);
         if derive::commitment(&key) != header.commitment {
             return Err(KeyError::Commitment);
         }
         let (repository, salt) = (self.repository, header.salt);
-        let binding = Binding { repository, kind: header.kind as u8, part: Part::Table, salt };
+        let binding = Binding {
+            repository,
+            kind: header.kind as u8,
+            part: Part::Table,
+            salt,
+        };
         Ok(Unsealer::new(aead, &key, binding))
     }
 
@@ -313,7 +371,11 @@ impl Keys {
 
 impl EpochKeys {
     fn frames(&self, kind: SealedKind) -> &Secret {
-        if kind == SealedKind::DataPack { &self.data } else { &self.meta }
+        if kind == SealedKind::DataPack {
+            &self.data
+        } else {
+            &self.meta
+        }
     }
 }
 
@@ -332,7 +394,9 @@ impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AnotherRepository(id) => write!(f, "belongs to another repository: {id}"),
-            Self::UnknownEpoch(epoch) => write!(f, "is sealed in epoch {epoch}, which this key lacks"),
+            Self::UnknownEpoch(epoch) => {
+                write!(f, "is sealed in epoch {epoch}, which this key lacks")
+            }
             Self::Commitment => f.write_str("is not sealed under this repository's keys"),
         }
     }

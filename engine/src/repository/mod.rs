@@ -65,13 +65,20 @@ impl CreateOptions {
     /// Default parameters, made at `created` seconds since 1970.
     pub fn new(created: u64) -> Self {
         let (chunk_sizes, slot) = (ChunkSizes::default(), SlotOptions::default());
-        Self { chunk_sizes, aead: None, slot, created }
+        Self {
+            chunk_sizes,
+            aead: None,
+            slot,
+            created,
+        }
     }
 }
 
 impl std::fmt::Debug for Repository {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Repository").field("id", &self.config.repository).finish_non_exhaustive()
+        f.debug_struct("Repository")
+            .field("id", &self.config.repository)
+            .finish_non_exhaustive()
     }
 }
 
@@ -84,7 +91,11 @@ impl Repository {
     ) -> Result<Self> {
         if !backend.list(ObjectKind::Config)?.is_empty() {
             let detail = "there is one already; open it, or choose another place";
-            return Err(Error::new(ErrorKind::AlreadyExists, Place::Repository, detail));
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                Place::Repository,
+                detail,
+            ));
         }
         let aead = options.aead.unwrap_or_else(Aead::fastest_here);
         let config = Config {
@@ -97,17 +108,34 @@ impl Repository {
             abilities: ABILITY_PUT_IF_ABSENT,
             epoch: 1,
         };
-        let bundle = Bundle { stable: random_secret()?, epochs: vec![(config.epoch, random_secret()?)] };
+        let bundle = Bundle {
+            stable: random_secret()?,
+            epochs: vec![(config.epoch, random_secret()?)],
+        };
         let keys = Keys::from_bundle(&bundle, config.repository);
         let slot = SlotId(random()?);
-        let record = keys::make_slot(&bundle, &config, slot, secret, &options.slot, options.created)?;
+        let record = keys::make_slot(
+            &bundle,
+            &config,
+            slot,
+            secret,
+            &options.slot,
+            options.created,
+        )?;
         backend.put(&ObjectName::Key(slot), &record)?;
         backend.sync()?;
-        let record = record::encode(RecordKind::Config, &config.encode(), |tagged| keys.config_tag(tagged));
+        let record = record::encode(RecordKind::Config, &config.encode(), |tagged| {
+            keys.config_tag(tagged)
+        });
         backend.put(&ObjectName::Config(1), &record)?;
         backend.sync()?;
         Self::probe_put_if_absent(&*backend, &record)?;
-        Ok(Self { backend, config, keys, index: OnceLock::new() })
+        Ok(Self {
+            backend,
+            config,
+            keys,
+            index: OnceLock::new(),
+        })
     }
 
     /// A second put of the config must fail, or several writers could destroy each other's work.
@@ -116,8 +144,13 @@ impl Repository {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(error),
             Ok(()) => {
-                let detail = "this storage overwrites existing objects; it cannot hold a repository";
-                Err(Error::new(ErrorKind::Unsupported, Place::Repository, detail))
+                let detail =
+                    "this storage overwrites existing objects; it cannot hold a repository";
+                Err(Error::new(
+                    ErrorKind::Unsupported,
+                    Place::Repository,
+                    detail,
+                ))
             }
         }
     }
@@ -139,7 +172,12 @@ impl Repository {
             let detail = "was not written by a holder of this repository's keys";
             return Err(Error::damaged(*name, detail));
         }
-        Ok(Self { backend, config, keys, index: OnceLock::new() })
+        Ok(Self {
+            backend,
+            config,
+            keys,
+            index: OnceLock::new(),
+        })
     }
 
     /// Its id.
@@ -165,8 +203,13 @@ impl Repository {
     /// The chunker of this repository.
     pub fn chunker(&self) -> Result<Chunker> {
         let config = &self.config;
-        let sizes = ChunkSizes::new(config.chunk_len_min, config.chunk_len_avg, config.chunk_len_max);
-        let sizes = sizes.map_err(|error| Error::damaged(ObjectName::Config(1), error.to_string()))?;
+        let sizes = ChunkSizes::new(
+            config.chunk_len_min,
+            config.chunk_len_avg,
+            config.chunk_len_max,
+        );
+        let sizes =
+            sizes.map_err(|error| Error::damaged(ObjectName::Config(1), error.to_string()))?;
         Ok(Chunker::new(self.keys.chunker(), sizes))
     }
 
@@ -181,7 +224,11 @@ impl Repository {
 }
 
 /// Tries every slot; one that is damaged or hostile does not stop the others.
-fn unlock(backend: &dyn Backend, repository: RepositoryId, secret: &UnlockSecret) -> Result<Bundle> {
+fn unlock(
+    backend: &dyn Backend,
+    repository: RepositoryId,
+    secret: &UnlockSecret,
+) -> Result<Bundle> {
     let slots = backend.list(ObjectKind::Key)?;
     if slots.is_empty() {
         let detail = "has no key slot left; restore keys/ from a copy";
@@ -195,7 +242,11 @@ fn unlock(backend: &dyn Backend, repository: RepositoryId, secret: &UnlockSecret
             Err(error) => damaged = Some(error),
         }
     }
-    let detail = format!("this {} opens none of {} key slots", secret.word(), slots.len());
+    let detail = format!(
+        "this {} opens none of {} key slots",
+        secret.word(),
+        slots.len()
+    );
     let error = Error::new(ErrorKind::WrongKey, Place::Repository, detail);
     Err(match damaged {
         Some(cause) if slots.len() == 1 => cause,

@@ -48,7 +48,12 @@ pub(crate) fn encode(
         });
     }
     let origins = vec![object.origin];
-    let table = Table { name: TableName::of(name), origins, frames, chunks: Vec::new() };
+    let table = Table {
+        name: TableName::of(name),
+        origins,
+        frames,
+        chunks: Vec::new(),
+    };
     append_table_and_trailer(&object, &table, &mut out);
     Ok(out)
 }
@@ -79,7 +84,12 @@ pub struct OpenedObject {
 }
 
 /// Reads header, trailer and table of the object `name` of `object_len` bytes.
-pub fn open(backend: &dyn Backend, keys: &Keys, name: &ObjectName, object_len: u64) -> Result<OpenedObject> {
+pub fn open(
+    backend: &dyn Backend,
+    keys: &Keys,
+    name: &ObjectName,
+    object_len: u64,
+) -> Result<OpenedObject> {
     if object_len < OBJECT_LEN_MIN {
         return Err(damaged(name, DecodeError::Truncated));
     }
@@ -121,10 +131,17 @@ fn open_parts(
 ) -> Result<OpenedObject> {
     let header = Header::decode(header_bytes).map_err(|error| damaged(name, error))?;
     if !header.kind.fits(name) {
-        return Err(damaged(name, DecodeError::Malformed("object of another kind than its name")));
+        return Err(damaged(
+            name,
+            DecodeError::Malformed("object of another kind than its name"),
+        ));
     }
-    let unsealer = keys.table_unsealer(&header).map_err(|error| key_error(name, error))?;
-    let tail_bytes = end.last_chunk().ok_or_else(|| damaged(name, DecodeError::Truncated))?;
+    let unsealer = keys
+        .table_unsealer(&header)
+        .map_err(|error| key_error(name, error))?;
+    let tail_bytes = end
+        .last_chunk()
+        .ok_or_else(|| damaged(name, DecodeError::Truncated))?;
     let tail = Tail::decode(tail_bytes, object_len).map_err(|error| damaged(name, error))?;
     let (table, trailer) = end
         .split_at_checked(tail.table_len as usize)
@@ -143,13 +160,25 @@ fn open_parts(
     if let Some(origin) = table.origins.first()
         && origin.salt != header.salt
     {
-        return Err(damaged(name, DecodeError::Malformed("first origin is another object")));
+        return Err(damaged(
+            name,
+            DecodeError::Malformed("first origin is another object"),
+        ));
     }
-    Ok(OpenedObject { name: *name, header, trailer, table })
+    Ok(OpenedObject {
+        name: *name,
+        header,
+        trailer,
+        table,
+    })
 }
 
 /// Reads a small object whole and gives its kind and payload.
-pub(crate) fn read(backend: &dyn Backend, keys: &Keys, name: &ObjectName) -> Result<(SealedKind, Vec<u8>)> {
+pub(crate) fn read(
+    backend: &dyn Backend,
+    keys: &Keys,
+    name: &ObjectName,
+) -> Result<(SealedKind, Vec<u8>)> {
     let bytes = backend.get(name)?;
     let object = open_bytes(keys, name, &bytes)?;
     verify_blocks(&object, &bytes)?;
@@ -163,8 +192,16 @@ pub fn verify_blocks(object: &OpenedObject, bytes: &[u8]) -> Result<()> {
     for (index, (block, hash)) in blocks.zip(&object.trailer.block_hashes).enumerate() {
         if blake3::hash(block) != blake3::Hash::from_bytes(*hash) {
             let offset = (index * crate::limits::BLOCK_LEN) as u64;
-            let place = Place::Range { name: object.name, offset, len: block.len() as u64 };
-            return Err(Error::new(ErrorKind::Damaged, place, "block does not match its checksum"));
+            let place = Place::Range {
+                name: object.name,
+                offset,
+                len: block.len() as u64,
+            };
+            return Err(Error::new(
+                ErrorKind::Damaged,
+                place,
+                "block does not match its checksum",
+            ));
         }
     }
     Ok(())
@@ -181,7 +218,16 @@ pub(crate) fn payload(keys: &Keys, object: &OpenedObject, bytes: &[u8]) -> Resul
         let how = FrameCode::of(frame);
         let kind = object.header.kind;
         let range = (object.name, frame.offset);
-        open_frame(keys, kind, origin, how, range, &mut sealed, &mut decompressor, &mut plain)?;
+        open_frame(
+            keys,
+            kind,
+            origin,
+            how,
+            range,
+            &mut sealed,
+            &mut decompressor,
+            &mut plain,
+        )?;
         payload.extend_from_slice(&plain);
     }
     Ok(payload)
@@ -200,12 +246,19 @@ pub(crate) struct FrameCode {
 
 impl FrameCode {
     fn of(frame: &Frame) -> Self {
-        Self { counter: frame.counter, codec: frame.codec, plain_len: frame.plain_len }
+        Self {
+            counter: frame.counter,
+            codec: frame.codec,
+            plain_len: frame.plain_len,
+        }
     }
 }
 
 /// Unseals and decodes one frame into `plain`; `place` is its object and offset.
-#[expect(clippy::too_many_arguments, reason = "the buffers are reused, and each part comes from elsewhere")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the buffers are reused, and each part comes from elsewhere"
+)]
 pub(crate) fn open_frame(
     keys: &Keys,
     kind: SealedKind,
@@ -216,7 +269,11 @@ pub(crate) fn open_frame(
     decompressor: &mut Decompressor,
     plain: &mut Vec<u8>,
 ) -> Result<()> {
-    let place = Place::Range { name: place.0, offset: place.1, len: sealed.len() as u64 };
+    let place = Place::Range {
+        name: place.0,
+        offset: place.1,
+        len: sealed.len() as u64,
+    };
     let damaged = |detail: &str| Error::new(ErrorKind::Damaged, place.clone(), detail);
     let unsealer = keys
         .frame_unsealer(kind, origin)
@@ -232,7 +289,9 @@ pub(crate) fn open_frame(
 /// Damage of an object, with the class that the decoder told.
 pub(crate) fn damaged(name: &ObjectName, error: DecodeError) -> Error {
     let kind = match error {
-        DecodeError::UnknownVersion(_) | DecodeError::UnknownRequiredFlag(_) => ErrorKind::Unsupported,
+        DecodeError::UnknownVersion(_) | DecodeError::UnknownRequiredFlag(_) => {
+            ErrorKind::Unsupported
+        }
         _ => ErrorKind::Damaged,
     };
     Error::new(kind, Place::Object(*name), error.to_string())

@@ -94,7 +94,12 @@ impl PackAppender {
     /// An appender of packs of `class`.
     pub(crate) fn new(class: PackClass, pack_len_target: usize) -> Self {
         let (open, spare) = (Mutex::new(None), Mutex::new(Vec::new()));
-        Self { class, open, spare, pack_len_target }
+        Self {
+            class,
+            open,
+            spare,
+            pack_len_target,
+        }
     }
 
     /// Seals `frame` into the open pack and lets `verify` read it back. `new_name` names a pack if
@@ -110,7 +115,11 @@ impl PackAppender {
         let (pack, index, mut slot) = self.reserve(frame, keys, config, new_name)?;
         slot[..frame.coded.len()].copy_from_slice(frame.coded);
         let counter = pack.keys.frames.seal(&mut slot);
-        let verified = verify(&SealedFrame { sealed: &slot, counter, keys: &pack.keys });
+        let verified = verify(&SealedFrame {
+            sealed: &slot,
+            counter,
+            keys: &pack.keys,
+        });
         let full = pack.fill(index, slot, counter);
         verified.map(|()| full.then_some(FullPack { pack }))
     }
@@ -158,7 +167,9 @@ impl PackAppender {
     fn spare_buffer(&self) -> BytesMut {
         let spare = self.spare.lock().pop();
         // Pages that are never touched cost nothing: the room is address space, not memory.
-        spare.unwrap_or_else(|| BytesMut::with_capacity(self.pack_len_target.min(PACK_LEN_TARGET) + ROOM_BEHIND))
+        spare.unwrap_or_else(|| {
+            BytesMut::with_capacity(self.pack_len_target.min(PACK_LEN_TARGET) + ROOM_BEHIND)
+        })
     }
 
     fn sealed_kind(&self) -> SealedKind {
@@ -183,7 +194,11 @@ impl GrowingPack {
             unfilled: 0,
             closed: false,
         };
-        Self { name, keys, state: Mutex::new(state) }
+        Self {
+            name,
+            keys,
+            state: Mutex::new(state),
+        }
     }
 
     /// Index of the frame, its range, and the length of the pack with it.
@@ -236,6 +251,10 @@ impl FullPack {
             chunks: std::mem::take(&mut state.chunks),
         };
         object::append_table_and_trailer(&self.pack.keys, &table, &mut bytes);
-        EncodedPack { name: self.pack.name, bytes, table }
+        EncodedPack {
+            name: self.pack.name,
+            bytes,
+            table,
+        }
     }
 }

@@ -50,7 +50,10 @@ pub struct SessionOptions {
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { pack_len_target: PACK_LEN_TARGET, index_every_packs: INDEX_EVERY_PACKS }
+        Self {
+            pack_len_target: PACK_LEN_TARGET,
+            index_every_packs: INDEX_EVERY_PACKS,
+        }
     }
 }
 
@@ -75,7 +78,11 @@ pub struct Session<'r> {
 
 impl<'r> Session<'r> {
     /// Announces a writer.
-    pub fn begin(repository: &'r Repository, writer: &Writer, options: SessionOptions) -> Result<Self> {
+    pub fn begin(
+        repository: &'r Repository,
+        writer: &Writer,
+        options: SessionOptions,
+    ) -> Result<Self> {
         let (id, base) = announce(repository, writer)?;
         Ok(Self {
             repository,
@@ -146,7 +153,9 @@ impl<'r> Session<'r> {
     ) -> Result<()> {
         let (keys, config) = (self.repository.keys(), self.repository.config());
         let new_name = || self.new_pack_name(class);
-        let full = self.appender(class).append(frame, keys, config, new_name, verify)?;
+        let full = self
+            .appender(class)
+            .append(frame, keys, config, new_name, verify)?;
         match (full, &self.queue) {
             (None, _) => Ok(()),
             (Some(pack), None) => self.store_pack(pack),
@@ -162,11 +171,17 @@ impl<'r> Session<'r> {
         self.stored_bytes.fetch_add(object_len, Ordering::Relaxed);
         let mut run = self.run.lock();
         run.add(&pack.name, object_len, &pack.table);
-        let ObjectName::Pack { class, .. } = pack.name else { unreachable!("a pack has a pack's name") };
+        let ObjectName::Pack { class, .. } = pack.name else {
+            unreachable!("a pack has a pack's name")
+        };
         self.appender(class).recycle(pack.bytes);
         let due = run.pack_count() >= self.options.index_every_packs as usize
             || run.len() >= INDEX_RUN_ENTRIES_MAX / 2;
-        if due { self.store_run(std::mem::take(&mut run)) } else { Ok(()) }
+        if due {
+            self.store_run(std::mem::take(&mut run))
+        } else {
+            Ok(())
+        }
     }
 
     /// Makes all packs durable, then stores the run that names them (W3).
@@ -177,11 +192,15 @@ impl<'r> Session<'r> {
         let backend = self.repository.backend();
         backend.sync()?;
         let number = self.runs_stored.fetch_add(1, Ordering::Relaxed);
-        let name = ObjectName::Index { session: self.id, number };
+        let name = ObjectName::Index {
+            session: self.id,
+            number,
+        };
         let payload = run.finish(TableName::of(&name)).encode();
         let bytes = self.encode(SealedKind::IndexRun, &name, &payload)?;
         backend.put(&name, &bytes)?;
-        self.stored_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.stored_bytes
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 
@@ -208,7 +227,8 @@ impl<'r> Session<'r> {
             // Our own put may have taken effect before an error made a layer below repeat it.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 if backend.get(&name)? != bytes {
-                    let detail = "was decided against by a prune while this snapshot ran; run it again";
+                    let detail =
+                        "was decided against by a prune while this snapshot ran; run it again";
                     return Err(Error::new(ErrorKind::Busy, Place::Object(name), detail));
                 }
             }
@@ -224,12 +244,21 @@ impl<'r> Session<'r> {
     /// backend still works.
     pub(crate) fn abandon(self) {
         if self.flush().is_ok() {
-            let _ = self.repository.backend().delete(&ObjectName::Intent(self.id));
+            let _ = self
+                .repository
+                .backend()
+                .delete(&ObjectName::Intent(self.id));
         }
     }
 
     fn encode(&self, kind: SealedKind, name: &ObjectName, payload: &[u8]) -> Result<Vec<u8>> {
-        object::encode(self.repository.keys(), self.repository.config(), kind, name, payload)
+        object::encode(
+            self.repository.keys(),
+            self.repository.config(),
+            kind,
+            name,
+            payload,
+        )
     }
 
     fn appender(&self, class: PackClass) -> &PackAppender {
@@ -243,15 +272,27 @@ impl<'r> Session<'r> {
         let number = self.packs_begun.fetch_add(1, Ordering::Relaxed);
         if number == u32::MAX {
             let detail = "has used all its pack numbers";
-            return Err(Error::new(ErrorKind::LimitExceeded, Place::Repository, detail));
+            return Err(Error::new(
+                ErrorKind::LimitExceeded,
+                Place::Repository,
+                detail,
+            ));
         }
-        Ok(ObjectName::Pack { session: self.id, number, class })
+        Ok(ObjectName::Pack {
+            session: self.id,
+            number,
+            class,
+        })
     }
 }
 
 /// The thread that stores packs is gone; its own error says why.
 fn writer_stopped() -> Error {
-    Error::new(ErrorKind::Cancelled, Place::Repository, "storing packs stopped early")
+    Error::new(
+        ErrorKind::Cancelled,
+        Place::Repository,
+        "storing packs stopped early",
+    )
 }
 
 /// Puts an intent under a new id; begins again if a prune planned in between.
@@ -262,8 +303,14 @@ fn announce(repository: &Repository, writer: &Writer) -> Result<(SessionId, u32)
         let session = new_session_id()?;
         let name = ObjectName::Intent(session);
         let (host, user) = (writer.host.clone(), writer.user.clone());
-        let intent =
-            Intent { session, started: writer.started, host, user, process: writer.process, base };
+        let intent = Intent {
+            session,
+            started: writer.started,
+            host,
+            user,
+            process: writer.process,
+            base,
+        };
         let (keys, config) = (repository.keys(), repository.config());
         let bytes = object::encode(keys, config, SealedKind::Intent, &name, &intent.encode())?;
         backend.put(&name, &bytes)?;

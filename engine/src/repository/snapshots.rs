@@ -33,7 +33,9 @@ pub fn read(repository: &Repository, session: SessionId) -> Result<Snapshot> {
 pub fn list(repository: &Repository) -> Result<SnapshotList> {
     let mut found = SnapshotList::default();
     for info in repository.backend().list(ObjectKind::Snapshot)? {
-        let ObjectName::Snapshot(session) = info.name else { continue };
+        let ObjectName::Snapshot(session) = info.name else {
+            continue;
+        };
         match read(repository, session) {
             Ok(snapshot) => found.snapshots.push(snapshot),
             Err(error) if error.kind() == ErrorKind::NotFound => {} // aborted, or forgotten just now
@@ -41,7 +43,9 @@ pub fn list(repository: &Repository) -> Result<SnapshotList> {
             Err(error) => return Err(error),
         }
     }
-    found.snapshots.sort_by_key(|snapshot| (snapshot.ended, snapshot.session));
+    found
+        .snapshots
+        .sort_by_key(|snapshot| (snapshot.ended, snapshot.session));
     Ok(found)
 }
 
@@ -50,7 +54,11 @@ pub fn find(repository: &Repository, text: &str) -> Result<Snapshot> {
     let found = list(repository)?;
     let mut snapshots = found.snapshots;
     let not_found = |detail: String| {
-        Err(Error::new(ErrorKind::NotFound, Place::Argument("snapshot"), detail))
+        Err(Error::new(
+            ErrorKind::NotFound,
+            Place::Argument("snapshot"),
+            detail,
+        ))
     };
     if let Some(back) = steps_back(text)? {
         let count = snapshots.len();
@@ -60,16 +68,29 @@ pub fn find(repository: &Repository, text: &str) -> Result<Snapshot> {
         };
     }
     let matching = |id: &SessionId| !text.is_empty() && id.to_string().starts_with(text);
-    let mut hits: Vec<_> = snapshots.into_iter().filter(|s| matching(&s.session)).collect();
+    let mut hits: Vec<_> = snapshots
+        .into_iter()
+        .filter(|s| matching(&s.session))
+        .collect();
     match (hits.len(), hits.pop()) {
         (1, Some(snapshot)) => Ok(snapshot),
-        (0, _) => match found.damaged.into_iter().find(|(name, _)| names(name, &matching)) {
+        (0, _) => match found
+            .damaged
+            .into_iter()
+            .find(|(name, _)| names(name, &matching))
+        {
             Some((_, error)) => Err(error),
-            None => not_found(format!("no snapshot begins with {text:?}; list them with snapshots")),
+            None => not_found(format!(
+                "no snapshot begins with {text:?}; list them with snapshots"
+            )),
         },
         (count, _) => {
             let detail = format!("{text:?} begins {count} ids; give more digits");
-            Err(Error::new(ErrorKind::InvalidInput, Place::Argument("snapshot"), detail))
+            Err(Error::new(
+                ErrorKind::InvalidInput,
+                Place::Argument("snapshot"),
+                detail,
+            ))
         }
     }
 }
@@ -80,12 +101,20 @@ fn names(name: &ObjectName, matching: &impl Fn(&SessionId) -> bool) -> bool {
 
 /// 0 for `latest`, N for `latest~N`, nothing for an id.
 fn steps_back(text: &str) -> Result<Option<usize>> {
-    let Some(rest) = text.strip_prefix("latest") else { return Ok(None) };
+    let Some(rest) = text.strip_prefix("latest") else {
+        return Ok(None);
+    };
     let steps = match rest.strip_prefix('~') {
         Some(steps) => steps.parse().ok(),
         None => rest.is_empty().then_some(0),
     };
     let detail = || format!("{text:?}: expected latest or latest~N");
-    let error = || Error::new(ErrorKind::InvalidInput, Place::Argument("snapshot"), detail());
+    let error = || {
+        Error::new(
+            ErrorKind::InvalidInput,
+            Place::Argument("snapshot"),
+            detail(),
+        )
+    };
     steps.map(Some).ok_or_else(error)
 }

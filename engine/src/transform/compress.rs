@@ -39,7 +39,11 @@ impl Compressor {
         context
             .set_parameter(CParameter::CompressionLevel(level))
             .expect("zstd clamps every level to its range");
-        Self { context, level, suspicious: true }
+        Self {
+            context,
+            level,
+            suspicious: true,
+        }
     }
 
     /// Codes `plain` into `out`, replacing what it held, and says how.
@@ -60,7 +64,9 @@ impl Compressor {
         out.clear();
         out.reserve(zstd::zstd_safe::compress_bound(plain.len()));
         let worth = plain.len() - plain.len().div_ceil(WORTH_ONE_IN);
-        self.context.compress2(out, plain).is_ok_and(|len| len <= worth)
+        self.context
+            .compress2(out, plain)
+            .is_ok_and(|len| len <= worth)
     }
 }
 
@@ -91,7 +97,8 @@ impl Decompressor {
             Codec::Zstd => {
                 out.reserve(plain_len);
                 let decoded = self.context.decompress(out, coded);
-                decoded.map_err(|_| DecodeError::Malformed("frame is no zstd frame of its length"))?;
+                decoded
+                    .map_err(|_| DecodeError::Malformed("frame is no zstd frame of its length"))?;
             }
         }
         if out.len() == plain_len {
@@ -125,8 +132,13 @@ fn entropy_bits(sample: &[u8]) -> f32 {
         counts[usize::from(byte)] += 1;
     }
     let len = sample.len() as f32;
-    let occurring = counts.iter().filter(|&&count| count > 0).map(|&count| f32::from(count));
-    occurring.map(|count| count / len * (len / count).log2()).sum()
+    let occurring = counts
+        .iter()
+        .filter(|&&count| count > 0)
+        .map(|&count| f32::from(count));
+    occurring
+        .map(|count| count / len * (len / count).log2())
+        .sum()
 }
 
 #[cfg(test)]
@@ -142,7 +154,9 @@ mod tests {
     fn round_trip(plain: &[u8], level: i32) -> Codec {
         let (mut coded, mut decoded) = (Vec::new(), Vec::new());
         let codec = Compressor::new(level).compress(plain, &mut coded);
-        Decompressor::new().decompress(&coded, codec, plain.len(), &mut decoded).unwrap();
+        Decompressor::new()
+            .decompress(&coded, codec, plain.len(), &mut decoded)
+            .unwrap();
         assert_eq!(decoded, plain);
         assert!(coded.len() <= plain.len());
         codec
@@ -150,7 +164,10 @@ mod tests {
 
     #[test]
     fn text_shrinks_and_noise_is_stored_as_it_is() {
-        assert_eq!(round_trip(&b"all work and no play ".repeat(9000), 1), Codec::Zstd);
+        assert_eq!(
+            round_trip(&b"all work and no play ".repeat(9000), 1),
+            Codec::Zstd
+        );
         assert_eq!(round_trip(&noise(300_000), 1), Codec::Stored);
         assert_eq!(round_trip(&noise(100), 3), Codec::Stored);
         assert_eq!(round_trip(b"", 1), Codec::Stored);
@@ -170,8 +187,16 @@ mod tests {
         let plain = vec![0; 8 << 20];
         assert_eq!(Compressor::new(1).compress(&plain, &mut coded), Codec::Zstd);
         let mut out = Vec::new();
-        assert!(Decompressor::new().decompress(&coded, Codec::Zstd, 1000, &mut out).is_err());
+        assert!(
+            Decompressor::new()
+                .decompress(&coded, Codec::Zstd, 1000, &mut out)
+                .is_err()
+        );
         assert!(out.capacity() < 1 << 20);
-        assert!(Decompressor::new().decompress(&coded, Codec::Zstd, 9 << 20, &mut out).is_err());
+        assert!(
+            Decompressor::new()
+                .decompress(&coded, Codec::Zstd, 9 << 20, &mut out)
+                .is_err()
+        );
     }
 }

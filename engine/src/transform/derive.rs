@@ -86,7 +86,11 @@ pub fn commitment(key: &Secret) -> [u8; 32] {
 ///
 /// # Errors
 /// If Argon2 refuses the costs; the text says why.
-pub fn password_key(password: &[u8], salt: &[u8; 32], costs: Argon2Costs) -> Result<Secret, String> {
+pub fn password_key(
+    password: &[u8],
+    salt: &[u8; 32],
+    costs: Argon2Costs,
+) -> Result<Secret, String> {
     let params = Params::new(costs.memory_kib, costs.passes, costs.lanes, Some(32));
     let params = params.map_err(|error| error.to_string())?;
     let mut key = Secret::default();
@@ -140,10 +144,24 @@ mod tests {
 
     #[test]
     fn a_password_gives_one_key_per_salt_and_impossible_costs_are_an_error() {
-        let costs = Argon2Costs { memory_kib: 8, passes: 1, lanes: 1 };
+        let costs = Argon2Costs {
+            memory_kib: 8,
+            passes: 1,
+            lanes: 1,
+        };
         let key = password_key(b"secret", &[1; 32], costs).unwrap();
         assert_eq!(password_key(b"secret", &[1; 32], costs).unwrap(), key);
         assert_ne!(password_key(b"secret", &[2; 32], costs).unwrap(), key);
-        assert!(password_key(b"secret", &[1; 32], Argon2Costs { memory_kib: 0, ..costs }).is_err());
+        assert!(
+            password_key(
+                b"secret",
+                &[1; 32],
+                Argon2Costs {
+                    memory_kib: 0,
+                    ..costs
+                }
+            )
+            .is_err()
+        );
     }
 }

@@ -30,7 +30,9 @@ pub struct UnsealError;
 
 impl std::fmt::Display for UnsealError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("does not authenticate: changed, or sealed for another place or under another key")
+        f.write_str(
+            "does not authenticate: changed, or sealed for another place or under another key",
+        )
     }
 }
 
@@ -90,7 +92,11 @@ impl Aead {
         let has_aes = std::arch::is_aarch64_feature_detected!("aes");
         #[cfg(not(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64")))]
         let has_aes = false;
-        if has_aes { Self::Aes256Gcm } else { Self::ChaCha20Poly1305 }
+        if has_aes {
+            Self::Aes256Gcm
+        } else {
+            Self::ChaCha20Poly1305
+        }
     }
 
     fn key(self, secret: &Secret) -> LessSafeKey {
@@ -123,7 +129,11 @@ fn nonce_of(counter: u64) -> Nonce {
 impl Sealer {
     /// A sealer of a key that has sealed nothing yet.
     pub fn new(algorithm: Aead, key: &Secret, binding: Binding) -> Self {
-        Self { key: algorithm.key(key), binding, next: AtomicU64::new(0) }
+        Self {
+            key: algorithm.key(key),
+            binding,
+            next: AtomicU64::new(0),
+        }
     }
 
     /// Encrypts all but the last 16 bytes of `slot` in place and writes the tag there; returns
@@ -132,8 +142,14 @@ impl Sealer {
         let counter = self.next.fetch_add(1, Ordering::Relaxed);
         let aad = aead::Aad::from(self.binding.aad(counter));
         let (plain, tag) = slot.split_at_mut(slot.len() - TAG_LEN);
-        let sealed = self.key.seal_in_place_separate_tag(nonce_of(counter), aad, plain);
-        tag.copy_from_slice(sealed.expect("frames are far below the limit of the AEAD").as_ref());
+        let sealed = self
+            .key
+            .seal_in_place_separate_tag(nonce_of(counter), aad, plain);
+        tag.copy_from_slice(
+            sealed
+                .expect("frames are far below the limit of the AEAD")
+                .as_ref(),
+        );
         counter
     }
 }
@@ -141,16 +157,25 @@ impl Sealer {
 impl Unsealer {
     /// An unsealer of this key and binding.
     pub fn new(algorithm: Aead, key: &Secret, binding: Binding) -> Self {
-        Self { key: algorithm.key(key), binding }
+        Self {
+            key: algorithm.key(key),
+            binding,
+        }
     }
 
     /// Decrypts `sealed` in place; gives the plaintext part of it.
     ///
     /// # Errors
     /// If anything differs from what was sealed; `sealed` is worthless then.
-    pub fn unseal<'a>(&self, counter: u64, sealed: &'a mut [u8]) -> Result<&'a mut [u8], UnsealError> {
+    pub fn unseal<'a>(
+        &self,
+        counter: u64,
+        sealed: &'a mut [u8],
+    ) -> Result<&'a mut [u8], UnsealError> {
         let aad = aead::Aad::from(self.binding.aad(counter));
-        self.key.open_in_place(nonce_of(counter), aad, sealed).map_err(|_| UnsealError)
+        self.key
+            .open_in_place(nonce_of(counter), aad, sealed)
+            .map_err(|_| UnsealError)
     }
 }
 
@@ -175,7 +200,9 @@ pub fn unseal_bundle(
     sealed: &[u8],
 ) -> Result<zeroize::Zeroizing<Vec<u8>>, UnsealError> {
     let mut plain = zeroize::Zeroizing::new(sealed.to_vec());
-    let opened = algorithm.key(key).open_in_place(nonce_of(0), aead::Aad::from(aad), &mut plain);
+    let opened = algorithm
+        .key(key)
+        .open_in_place(nonce_of(0), aead::Aad::from(aad), &mut plain);
     let len = opened.map_err(|_| UnsealError)?.len();
     plain.truncate(len);
     Ok(plain)
@@ -187,7 +214,12 @@ mod tests {
 
     fn binding() -> Binding {
         let repository = RepositoryId([1; 16]);
-        Binding { repository, kind: 1, part: Part::Frame, salt: [2; 32] }
+        Binding {
+            repository,
+            kind: 1,
+            part: Part::Frame,
+            salt: [2; 32],
+        }
     }
 
     #[test]
@@ -201,15 +233,53 @@ mod tests {
             assert_eq!(counter, 1);
             let unseal = |binding, counter| {
                 let unsealer = Unsealer::new(algorithm, &key, binding);
-                unsealer.unseal(counter, &mut slot.clone()).map(|plain| plain.to_vec())
+                unsealer
+                    .unseal(counter, &mut slot.clone())
+                    .map(|plain| plain.to_vec())
             };
             assert_eq!(unseal(binding(), 1).as_deref(), Ok(&b"some content"[..]));
             assert!(unseal(binding(), 0).is_err());
-            assert!(unseal(Binding { kind: 2, ..binding() }, 1).is_err());
-            assert!(unseal(Binding { part: Part::Table, ..binding() }, 1).is_err());
-            assert!(unseal(Binding { salt: [3; 32], ..binding() }, 1).is_err());
+            assert!(
+                unseal(
+                    Binding {
+                        kind: 2,
+                        ..binding()
+                    },
+                    1
+                )
+                .is_err()
+            );
+            assert!(
+                unseal(
+                    Binding {
+                        part: Part::Table,
+                        ..binding()
+                    },
+                    1
+                )
+                .is_err()
+            );
+            assert!(
+                unseal(
+                    Binding {
+                        salt: [3; 32],
+                        ..binding()
+                    },
+                    1
+                )
+                .is_err()
+            );
             let repository = RepositoryId([2; 16]);
-            assert!(unseal(Binding { repository, ..binding() }, 1).is_err());
+            assert!(
+                unseal(
+                    Binding {
+                        repository,
+                        ..binding()
+                    },
+                    1
+                )
+                .is_err()
+            );
         }
     }
 

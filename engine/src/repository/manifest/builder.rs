@@ -1,7 +1,9 @@
 //! Building manifests: entries go in in order, pages are stored as they end, a root comes out.
 
 use crate::error::Result;
-use crate::format::entry::{Content, Entry, Extent, ExtentKind, ExtentsRoot, FolderPath, Node, TreePath};
+use crate::format::entry::{
+    Content, Entry, Extent, ExtentKind, ExtentsRoot, FolderPath, Node, TreePath,
+};
 use crate::format::extents::{self, ExtentsChild};
 use crate::format::id::PageId;
 use crate::format::page::{ends_page, mark_of};
@@ -67,11 +69,21 @@ impl<S: Shape> Levels<S> {
     }
 
     /// Adds a page that ended at height `at` below these levels, and ends pages above it.
-    fn push(&mut self, mut at: usize, mut child: S::Child, store: &mut PageStore<'_>) -> Result<()> {
+    fn push(
+        &mut self,
+        mut at: usize,
+        mut child: S::Child,
+        store: &mut PageStore<'_>,
+    ) -> Result<()> {
         loop {
             if self.levels.len() == at {
                 let (children, scratch) = (Vec::new(), Vec::new());
-                self.levels.push(Level { children, entries_len: 0, ended: 0, scratch });
+                self.levels.push(Level {
+                    children,
+                    entries_len: 0,
+                    ended: 0,
+                    scratch,
+                });
             }
             let level = &mut self.levels[at];
             level.scratch.clear();
@@ -103,7 +115,10 @@ impl<S: Shape> Levels<S> {
         loop {
             let level = self.levels.get(at).expect("something was pushed");
             if let ([root], 0) = (level.children.as_slice(), level.ended) {
-                return Ok(BuiltRoot { child: root.clone(), level: at as u8 });
+                return Ok(BuiltRoot {
+                    child: root.clone(),
+                    level: at as u8,
+                });
             }
             if !level.children.is_empty() {
                 let child = self.end_page(at, store)?;
@@ -127,13 +142,27 @@ impl TreeBuilder {
     /// A builder that has seen nothing.
     pub fn new() -> Self {
         let (leaf, first) = (TreeLeafWriter::default(), TreePath::default());
-        Self { leaf, first, entries: 0, bytes: 0, levels: Levels::new() }
+        Self {
+            leaf,
+            first,
+            entries: 0,
+            bytes: 0,
+            levels: Levels::new(),
+        }
     }
 
     /// Adds an entry, which must come after all before it.
-    pub fn push(&mut self, folder: &FolderPath, entry: &Entry, store: &mut PageStore<'_>) -> Result<()> {
+    pub fn push(
+        &mut self,
+        folder: &FolderPath,
+        entry: &Entry,
+        store: &mut PageStore<'_>,
+    ) -> Result<()> {
         if self.leaf.is_empty() {
-            self.first = TreePath { folder: folder.clone(), name: entry.name.clone() };
+            self.first = TreePath {
+                folder: folder.clone(),
+                name: entry.name.clone(),
+            };
         }
         self.leaf.push(folder, entry);
         self.entries += 1;
@@ -158,8 +187,20 @@ impl TreeBuilder {
     fn end_leaf(&mut self, store: &mut PageStore<'_>) -> Result<()> {
         let page = store.put(&self.leaf.finish())?;
         let first = std::mem::take(&mut self.first);
-        let (entries, bytes) = (std::mem::take(&mut self.entries), std::mem::take(&mut self.bytes));
-        self.levels.push(0, TreeChild { first, entries, bytes, page }, store)
+        let (entries, bytes) = (
+            std::mem::take(&mut self.entries),
+            std::mem::take(&mut self.bytes),
+        );
+        self.levels.push(
+            0,
+            TreeChild {
+                first,
+                entries,
+                bytes,
+                page,
+            },
+            store,
+        )
     }
 }
 
@@ -181,7 +222,12 @@ impl ScanBuilder {
     /// A builder that has seen nothing.
     pub fn new() -> Self {
         let (leaf, first) = (ScanLeafWriter::default(), TreePath::default());
-        Self { leaf, first, entries: 0, levels: Levels::new() }
+        Self {
+            leaf,
+            first,
+            entries: 0,
+            levels: Levels::new(),
+        }
     }
 
     /// Adds an entry, which must come after all before it.
@@ -193,7 +239,10 @@ impl ScanBuilder {
         store: &mut PageStore<'_>,
     ) -> Result<()> {
         if self.leaf.is_empty() {
-            self.first = TreePath { folder: folder.clone(), name: name.to_vec() };
+            self.first = TreePath {
+                folder: folder.clone(),
+                name: name.to_vec(),
+            };
         }
         self.leaf.push(folder, name, seen);
         self.entries += 1;
@@ -214,8 +263,19 @@ impl ScanBuilder {
 
     fn end_leaf(&mut self, store: &mut PageStore<'_>) -> Result<()> {
         let page = store.put(&self.leaf.finish())?;
-        let (first, entries) = (std::mem::take(&mut self.first), std::mem::take(&mut self.entries));
-        self.levels.push(0, ScanChild { first, entries, page }, store)
+        let (first, entries) = (
+            std::mem::take(&mut self.first),
+            std::mem::take(&mut self.entries),
+        );
+        self.levels.push(
+            0,
+            ScanChild {
+                first,
+                entries,
+                page,
+            },
+            store,
+        )
     }
 }
 
@@ -246,7 +306,9 @@ impl ContentBuilder {
     pub fn push(&mut self, extent: Extent, store: &mut PageStore<'_>) -> Result<()> {
         match &mut self.last {
             _ if extent.len == 0 => Ok(()),
-            Some(last) if last.kind == extent.kind && !matches!(extent.kind, ExtentKind::Chunk(_)) => {
+            Some(last)
+                if last.kind == extent.kind && !matches!(extent.kind, ExtentKind::Chunk(_)) =>
+            {
                 last.len += extent.len;
                 Ok(())
             }
@@ -265,10 +327,16 @@ impl ContentBuilder {
         if self.levels.is_some() && !self.settled.is_empty() {
             self.end_leaf(store)?;
         }
-        let Some(levels) = self.levels else { return Ok(Content::Inline(self.settled)) };
+        let Some(levels) = self.levels else {
+            return Ok(Content::Inline(self.settled));
+        };
         let root = levels.finish(store)?;
         let ExtentsChild { len, page } = root.child;
-        Ok(Content::Tree(ExtentsRoot { len, page, level: root.level }))
+        Ok(Content::Tree(ExtentsRoot {
+            len,
+            page,
+            level: root.level,
+        }))
     }
 
     /// Takes an extent that will not change any more.
@@ -282,7 +350,8 @@ impl ContentBuilder {
         }
         self.levels = Some(Levels::new());
         let list = std::mem::take(&mut self.settled);
-        list.into_iter().try_for_each(|extent| self.append(extent, store))
+        list.into_iter()
+            .try_for_each(|extent| self.append(extent, store))
     }
 
     /// Appends to the leaf of a long content, and ends the leaf if the extent says so.
@@ -304,10 +373,17 @@ impl ContentBuilder {
 
     fn end_leaf(&mut self, store: &mut PageStore<'_>) -> Result<()> {
         let page = store.put(&extents::encode_leaf(&self.settled))?;
-        let len = self.settled.iter().map(|extent| extent.len).fold(0, u64::saturating_add);
+        let len = self
+            .settled
+            .iter()
+            .map(|extent| extent.len)
+            .fold(0, u64::saturating_add);
         self.settled.clear();
         self.entries_len = 0;
-        let levels = self.levels.as_mut().expect("only a long content ends leaves");
+        let levels = self
+            .levels
+            .as_mut()
+            .expect("only a long content ends leaves");
         levels.push(0, ExtentsChild { len, page }, store)
     }
 }

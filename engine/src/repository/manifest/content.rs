@@ -37,21 +37,33 @@ impl<'r> ExtentCursor<'r> {
         let (stack, leaf) = match content {
             Content::Inline(extents) => (Vec::new(), extents.clone()),
             Content::Tree(root) => {
-                let child = ExtentsChild { len: root.len, page: root.page };
+                let child = ExtentsChild {
+                    len: root.len,
+                    page: root.page,
+                };
                 (vec![(root.level, vec![child].into_iter())], Vec::new())
             }
         };
-        Self { reader, stack, leaf: leaf.into_iter() }
+        Self {
+            reader,
+            stack,
+            leaf: leaf.into_iter(),
+        }
     }
 
     /// The next extent or loss; nothing behind the last.
-    #[expect(clippy::should_implement_trait, reason = "a step can fail as a whole, an iterator cannot")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a step can fail as a whole, an iterator cannot"
+    )]
     pub fn next(&mut self) -> Result<Option<ExtentStep>> {
         loop {
             if let Some(extent) = self.leaf.next() {
                 return Ok(Some(ExtentStep::Extent(extent)));
             }
-            let Some((level, children)) = self.stack.last_mut() else { return Ok(None) };
+            let Some((level, children)) = self.stack.last_mut() else {
+                return Ok(None);
+            };
             let level = *level;
             let Some(child) = children.next() else {
                 self.stack.pop();
@@ -60,7 +72,10 @@ impl<'r> ExtentCursor<'r> {
             match self.open(child, level) {
                 Ok(()) => {}
                 Err(error) if is_missing_or_damaged(&error) => {
-                    return Ok(Some(ExtentStep::Lost { len: child.len, error }));
+                    return Ok(Some(ExtentStep::Lost {
+                        len: child.len,
+                        error,
+                    }));
                 }
                 Err(error) => return Err(error),
             }
@@ -72,7 +87,10 @@ impl<'r> ExtentCursor<'r> {
         let malformed = |error| damaged_page(child.page, error);
         if level == 0 {
             let list = extents::decode_leaf(&page).map_err(malformed)?;
-            let len = list.iter().map(|extent| extent.len).fold(0, u64::saturating_add);
+            let len = list
+                .iter()
+                .map(|extent| extent.len)
+                .fold(0, u64::saturating_add);
             expect_len(child, len)?;
             self.leaf = list.into_iter();
             return Ok(());
@@ -81,7 +99,13 @@ impl<'r> ExtentCursor<'r> {
         if found_level != level {
             return Err(malformed(DecodeError::Malformed("page of another level")));
         }
-        expect_len(child, children.iter().map(|child| child.len).fold(0, u64::saturating_add))?;
+        expect_len(
+            child,
+            children
+                .iter()
+                .map(|child| child.len)
+                .fold(0, u64::saturating_add),
+        )?;
         self.stack.push((level - 1, children.into_iter()));
         Ok(())
     }
@@ -91,7 +115,10 @@ fn expect_len(child: ExtentsChild, found: u64) -> Result<()> {
     if child.len == found {
         return Ok(());
     }
-    Err(damaged_page(child.page, DecodeError::Malformed("page does not have the length it should")))
+    Err(damaged_page(
+        child.page,
+        DecodeError::Malformed("page does not have the length it should"),
+    ))
 }
 
 fn damaged_page(id: PageId, error: DecodeError) -> Error {

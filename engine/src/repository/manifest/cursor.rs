@@ -50,11 +50,21 @@ impl<'r, S: MapShape> Cursor<'r, S> {
     /// A walk from the first entry at or after `start`.
     pub fn new(reader: &'r ChunkReader<'r>, page: PageId, level: u8, start: TreePath) -> Self {
         let (stack, leaf) = (Vec::new(), Vec::new().into_iter());
-        Self { reader, stack, leaf, root: Some((page, level)), start, last: None }
+        Self {
+            reader,
+            stack,
+            leaf,
+            root: Some((page, level)),
+            start,
+            last: None,
+        }
     }
 
     /// The next entry or loss; nothing behind the last.
-    #[expect(clippy::should_implement_trait, reason = "a step can fail as a whole, an iterator cannot")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a step can fail as a whole, an iterator cannot"
+    )]
     pub fn next(&mut self) -> Result<Option<Step<S::Item>>> {
         loop {
             if let Some(item) = self.leaf.next() {
@@ -64,7 +74,9 @@ impl<'r, S: MapShape> Cursor<'r, S> {
                 }
                 return Ok(Some(Step::Item(item)));
             }
-            let Some((child, page, level)) = self.next_page() else { return Ok(None) };
+            let Some((child, page, level)) = self.next_page() else {
+                return Ok(None);
+            };
             let opened = self.open(page, level, child.as_ref());
             match opened {
                 Ok(()) => {}
@@ -72,7 +84,11 @@ impl<'r, S: MapShape> Cursor<'r, S> {
                     let first = child.as_ref().map(|child| S::first(child).clone());
                     let entries = child.as_ref().map_or(0, S::entries);
                     let first = first.unwrap_or_default();
-                    return Ok(Some(Step::Lost(LostPage { first, entries, error })));
+                    return Ok(Some(Step::Lost(LostPage {
+                        first,
+                        entries,
+                        error,
+                    })));
                 }
                 Err(error) => return Err(error),
             }
@@ -125,7 +141,9 @@ impl<'r, S: MapShape> Cursor<'r, S> {
             if level > 0 {
                 self.stack.pop();
             }
-            return Err(malformed(DecodeError::Malformed("page does not begin where it should")));
+            return Err(malformed(DecodeError::Malformed(
+                "page does not begin where it should",
+            )));
         }
         if level == 0 {
             self.last = self.leaf.as_slice().last().map(path_of::<S>);
@@ -143,7 +161,10 @@ impl<'r, S: MapShape> Cursor<'r, S> {
 
 fn path_of<S: MapShape>(item: &S::Item) -> TreePath {
     let (folder, name) = S::key(item);
-    TreePath { folder: folder.clone(), name: name.to_vec() }
+    TreePath {
+        folder: folder.clone(),
+        name: name.to_vec(),
+    }
 }
 
 fn damaged_page(id: PageId, error: DecodeError) -> Error {

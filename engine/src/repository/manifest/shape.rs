@@ -49,7 +49,7 @@ pub enum Scan {}
 
 /// Runs of bytes.
 #[derive(Debug)]
-pub enum Extents {}
+pub(crate) enum Extents {}
 
 impl Shape for Tree {
     type Child = TreeChild;
@@ -69,7 +69,12 @@ impl Shape for Tree {
     fn join(children: &[TreeChild], page: PageId) -> TreeChild {
         let sum = |of: fn(&TreeChild) -> u64| children.iter().map(of).fold(0, u64::saturating_add);
         let (entries, bytes) = (sum(|child| child.entries), sum(|child| child.bytes));
-        TreeChild { first: children[0].first.clone(), entries, bytes, page }
+        TreeChild {
+            first: children[0].first.clone(),
+            entries,
+            bytes,
+            page,
+        }
     }
 
     fn page(child: &TreeChild) -> PageId {
@@ -113,8 +118,15 @@ impl Shape for Scan {
     }
 
     fn join(children: &[ScanChild], page: PageId) -> ScanChild {
-        let entries = children.iter().map(|child| child.entries).fold(0, u64::saturating_add);
-        ScanChild { first: children[0].first.clone(), entries, page }
+        let entries = children
+            .iter()
+            .map(|child| child.entries)
+            .fold(0, u64::saturating_add);
+        ScanChild {
+            first: children[0].first.clone(),
+            entries,
+            page,
+        }
     }
 
     fn page(child: &ScanChild) -> PageId {
@@ -158,7 +170,10 @@ impl Shape for Extents {
     }
 
     fn join(children: &[ExtentsChild], page: PageId) -> ExtentsChild {
-        let len = children.iter().map(|child| child.len).fold(0, u64::saturating_add);
+        let len = children
+            .iter()
+            .map(|child| child.len)
+            .fold(0, u64::saturating_add);
         ExtentsChild { len, page }
     }
 
