@@ -126,9 +126,6 @@ pub fn commit(root: Vec<(u64, Cbor)>) -> Vec<(u64, Cbor)> {
     ]
 }
 
-pub fn time_with(nanoseconds: u64) -> Cbor {
-    time(Cbor::Uint(1), nanoseconds)
-}
 
 pub fn intent() -> Vec<(u64, Cbor)> {
     vec![
