@@ -1,5 +1,9 @@
 //! `blockstore-decode`: lists the snapshots of a repository, or restores one, with the reference decoder.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the program, not the library")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is the program, not the library"
+)]
 
 use blockstore_format_spec::reference::fault::Fault;
 use blockstore_format_spec::reference::fault::Rejection;
@@ -43,7 +47,10 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut words: impl Iterator<Item = OsString>) -> Arguments {
-    let mut arguments = Arguments { key_file: None, positional: Vec::new() };
+    let mut arguments = Arguments {
+        key_file: None,
+        positional: Vec::new(),
+    };
     while let Some(word) = words.next() {
         if word == "--key-file" {
             arguments.key_file = words.next().map(PathBuf::from);
@@ -61,7 +68,11 @@ fn open(arguments: &Arguments, repo: &OsString) -> Result<Repository> {
         return Repository::open(Path::new(repo), Secret::KeyFile(&contents));
     }
     let password = std::env::var_os("BLOCKSTORE_PASSWORD").ok_or_else(|| {
-        Rejection::new(Fault::Missing, "BLOCKSTORE_PASSWORD", "neither a password nor a key file")
+        Rejection::new(
+            Fault::Missing,
+            "BLOCKSTORE_PASSWORD",
+            "neither a password nor a key file",
+        )
     })?;
     Repository::open(Path::new(repo), Secret::Password(password.as_bytes()))
 }
@@ -88,14 +99,22 @@ fn list(repository: &Repository) -> Result<ExitCode> {
             }
         }
     }
-    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(2) })
+    Ok(if whole {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(2)
+    })
 }
 
 /// One root becomes the target itself, several become `TARGET/0`, `TARGET/1` and so on.
 fn restore_all(mut repository: Repository, snapshot: &OsString, target: &Path) -> Result<ExitCode> {
     let session = snapshot.to_string_lossy();
     let commit = repository.snapshot(&session)?.ok_or_else(|| {
-        Rejection::new(Fault::Missing, session.to_string(), "the session was aborted")
+        Rejection::new(
+            Fault::Missing,
+            session.to_string(),
+            "the session was aborted",
+        )
     })?;
     let mut refused = Vec::new();
     if let [root] = commit.roots.as_slice() {
@@ -104,11 +123,19 @@ fn restore_all(mut repository: Repository, snapshot: &OsString, target: &Path) -
         std::fs::create_dir(target)
             .map_err(|error| Rejection::io(target.display().to_string(), &error))?;
         for (index, root) in commit.roots.iter().enumerate() {
-            refused.extend(restore(&mut repository, root, &target.join(index.to_string()))?);
+            refused.extend(restore(
+                &mut repository,
+                root,
+                &target.join(index.to_string()),
+            )?);
         }
     }
     for rejection in &refused {
         eprintln!("blockstore-decode: {rejection}");
     }
-    Ok(if refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) })
+    Ok(if refused.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(2)
+    })
 }

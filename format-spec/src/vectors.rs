@@ -43,12 +43,18 @@ const fn counting<const N: usize>(first: u8) -> [u8; N] {
 /// The keys of the vectors: stable 00..1f, epoch 1 20..3f, epoch 2 40..5f.
 pub fn test_keys() -> Keyring {
     let epochs = BTreeMap::from([(1, counting(0x20)), (2, counting(0x40))]);
-    Keyring { stable: counting(0), epochs }
+    Keyring {
+        stable: counting(0),
+        epochs,
+    }
 }
 
 /// Keys that open nothing: every secret another, the epochs the same.
 pub fn other_keys() -> Keyring {
-    Keyring { stable: [0xee; 32], epochs: BTreeMap::from([(1, [0xee; 32]), (2, [0xef; 32])]) }
+    Keyring {
+        stable: [0xee; 32],
+        epochs: BTreeMap::from([(1, [0xee; 32]), (2, [0xef; 32])]),
+    }
 }
 
 /// What is needed beside the bytes.
@@ -97,7 +103,11 @@ pub fn all() -> Result<Vec<Vector>> {
     for item in std::fs::read_dir(folder).map_err(io)? {
         let path = item.map_err(io)?.path();
         if path.extension().is_some_and(|extension| extension == "vec") {
-            let claim = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let claim = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             vectors.push(parse(&claim, &std::fs::read(&path).map_err(io)?)?);
         }
     }
@@ -113,7 +123,9 @@ pub fn parse(claim: &str, file: &[u8]) -> Result<Vector> {
     let text = std::str::from_utf8(&file[..end]).map_err(|_| malformed("the head is not text"))?;
     let mut fields = BTreeMap::new();
     for line in text.lines() {
-        let (key, value) = line.split_once(": ").ok_or_else(|| malformed("a line has no key"))?;
+        let (key, value) = line
+            .split_once(": ")
+            .ok_or_else(|| malformed("a line has no key"))?;
         fields.insert(key, value);
     }
     let field = |key: &str| fields.get(key).copied();
@@ -146,7 +158,10 @@ fn parse_expect(text: &str) -> Option<Option<Fault>> {
         Fault::Malformed,
         Fault::WrongKey,
     ];
-    classes.into_iter().find(|class| class.to_string() == text).map(Some)
+    classes
+        .into_iter()
+        .find(|class| class.to_string() == text)
+        .map(Some)
 }
 
 fn parse_context(text: Option<&str>) -> Option<Context> {
@@ -181,21 +196,27 @@ impl Vector {
         let name = self.name.as_ref().ok_or_else(absent)?;
         let id = &REPOSITORY_ID;
         match (self.kind.as_str(), self.context) {
-            ("header", _) => {
-                header::decode_object_header(bytes, name, id, &self.keys()).map(drop)
-            }
+            ("header", _) => header::decode_object_header(bytes, name, id, &self.keys()).map(drop),
             ("object", _) => object::decode_object(bytes, name, id, &self.keys()).map(drop),
             ("table", Context::TableOffset(at)) => table::decode_table(bytes, name, at).map(drop),
             ("run", _) => index::decode_index_run(bytes, name).map(drop),
             ("snapshot", _) => snapshot::decode_snapshot(bytes, name).map(drop),
             ("intent", _) => snapshot::decode_intent(bytes, name).map(drop),
-            _ => Err(Rejection::new(Fault::Missing, &self.claim, "an unknown kind of vector")),
+            _ => Err(Rejection::new(
+                Fault::Missing,
+                &self.claim,
+                "an unknown kind of vector",
+            )),
         }
     }
 
     /// The keys that the context names.
     pub fn keys(&self) -> Keyring {
-        if self.context == Context::OtherKeys { other_keys() } else { test_keys() }
+        if self.context == Context::OtherKeys {
+            other_keys()
+        } else {
+            test_keys()
+        }
     }
 
     fn decode_slot(&self) -> Result<()> {

@@ -28,7 +28,11 @@ impl<'a> Reader<'a> {
 
     /// `Malformed` here, unless `fine`.
     pub fn require(&self, fine: bool, sentence: &str) -> Result<()> {
-        if fine { Ok(()) } else { Err(self.fault(Fault::Malformed, sentence)) }
+        if fine {
+            Ok(())
+        } else {
+            Err(self.fault(Fault::Malformed, sentence))
+        }
     }
 
     /// `LimitExceeded` here, if `value` is above `limit`.
@@ -36,7 +40,10 @@ impl<'a> Reader<'a> {
         if value <= limit {
             return Ok(());
         }
-        Err(self.fault(Fault::LimitExceeded, format!("{name} is {value}, the limit is {limit}")))
+        Err(self.fault(
+            Fault::LimitExceeded,
+            format!("{name} is {value}, the limit is {limit}"),
+        ))
     }
 
     /// The offset of the next byte.
@@ -115,7 +122,10 @@ impl<'a> Reader<'a> {
             self.require(index < 9 || byte <= 1, "a varint is wider than 64 bits")?;
             value |= bits << (7 * index);
             if byte & 0x80 == 0 {
-                self.require(index == 0 || byte != 0, "a varint is not of the shortest form")?;
+                self.require(
+                    index == 0 || byte != 0,
+                    "a varint is not of the shortest form",
+                )?;
                 return Ok(value);
             }
         }
@@ -147,7 +157,9 @@ mod tests {
     use super::*;
 
     fn varint(bytes: &[u8]) -> std::result::Result<u64, Fault> {
-        Reader::new("test", bytes).varint().map_err(|rejection| rejection.fault)
+        Reader::new("test", bytes)
+            .varint()
+            .map_err(|rejection| rejection.fault)
     }
 
     #[test]

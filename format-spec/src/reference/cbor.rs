@@ -68,7 +68,9 @@ fn read_argument(reader: &mut Reader<'_>, additional: u8) -> Result<u64> {
 
 /// CBOR is the one thing in the format that is not little-endian.
 fn from_network_order(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |value, &byte| value << 8 | u64::from(byte))
+    bytes
+        .iter()
+        .fold(0, |value, &byte| value << 8 | u64::from(byte))
 }
 
 fn negative(reader: &Reader<'_>, argument: u64) -> Result<i64> {
@@ -123,7 +125,10 @@ impl Map {
             }
             fields.push((key, value));
         }
-        Ok(Map { what: what.to_string(), fields })
+        Ok(Map {
+            what: what.to_string(),
+            fields,
+        })
     }
 
     pub(crate) fn fault(&self, fault: Fault, key: u64, sentence: &str) -> Rejection {
@@ -210,7 +215,10 @@ impl Map {
 
     pub(crate) fn maps(&mut self, key: u64) -> Result<Vec<Map>> {
         let what = format!("{} key {key}", self.what);
-        self.list(key)?.into_iter().map(|value| Map::from_value(&what, value)).collect()
+        self.list(key)?
+            .into_iter()
+            .map(|value| Map::from_value(&what, value))
+            .collect()
     }
 }
 
@@ -219,7 +227,9 @@ mod tests {
     use super::*;
 
     fn fault(bytes: &[u8]) -> Fault {
-        Map::decode("test", bytes).expect_err("must be rejected").fault
+        Map::decode("test", bytes)
+            .expect_err("must be rejected")
+            .fault
     }
 
     #[test]

@@ -23,14 +23,20 @@ pub fn decompress(codec: u8, stored: &[u8], plain_len: usize) -> Result<Vec<u8>>
         1 => decompress_zstd(stored, plain_len)?,
         _ => return Err(reader.fault(Fault::Malformed, "an unknown codec")),
     };
-    reader.require(plaintext.len() == plain_len, "the plaintext has another length")?;
+    reader.require(
+        plaintext.len() == plain_len,
+        "the plaintext has another length",
+    )?;
     Ok(plaintext)
 }
 
 fn decompress_zstd(stored: &[u8], plain_len: usize) -> Result<Vec<u8>> {
     let mut reader = Reader::new("zstd frame", stored);
     let content_size = read_frame_header(&mut reader)?;
-    reader.require(content_size == plain_len as u64, "the content size is not plain_len")?;
+    reader.require(
+        content_size == plain_len as u64,
+        "the content size is not plain_len",
+    )?;
     skip_blocks(&mut reader)?;
     reader.finish()?;
     let mut plaintext = vec![0; plain_len];
@@ -49,7 +55,11 @@ fn read_frame_header(reader: &mut Reader<'_>) -> Result<u64> {
     let single_segment = descriptor & 0x20 != 0;
     reader.require(descriptor & 0x0b == 0, "a reserved bit or a dictionary")?;
     reader.require(descriptor & 0x04 == 0, "a zstd checksum")?;
-    let window = if single_segment { None } else { Some(window_size(reader.u8()?)) };
+    let window = if single_segment {
+        None
+    } else {
+        Some(window_size(reader.u8()?))
+    };
     let content_size = match (descriptor >> 6, single_segment) {
         (0, true) => u64::from(reader.u8()?),
         (0, false) => return Err(reader.fault(Fault::Malformed, "no content size")),
@@ -57,7 +67,11 @@ fn read_frame_header(reader: &mut Reader<'_>) -> Result<u64> {
         (2, _) => u64::from(reader.u32()?),
         _ => reader.u64()?,
     };
-    reader.limit(window.unwrap_or(content_size), WINDOW_MAX, "the zstd window")?;
+    reader.limit(
+        window.unwrap_or(content_size),
+        WINDOW_MAX,
+        "the zstd window",
+    )?;
     Ok(content_size)
 }
 
@@ -91,10 +105,16 @@ mod tests {
 
     #[test]
     fn real_frames_of_every_size_are_read() {
-        let text: Vec<u8> = (0..3_000_000_u32).map(|i| (i % 251 ^ i >> 13) as u8).collect();
+        let text: Vec<u8> = (0..3_000_000_u32)
+            .map(|i| ((i % 251) ^ (i >> 13)) as u8)
+            .collect();
         for len in [0, 1, 255, 256, 65_791, 65_792, 300_000, 3_000_000] {
             let plaintext = &text[..len];
-            assert_eq!(decompress(1, &compress(plaintext), len), Ok(plaintext.to_vec()), "{len}");
+            assert_eq!(
+                decompress(1, &compress(plaintext), len),
+                Ok(plaintext.to_vec()),
+                "{len}"
+            );
         }
     }
 
@@ -103,8 +123,14 @@ mod tests {
         let frame = compress(&[7; 1000]);
         let fault = |bytes: &[u8], len| decompress(1, bytes, len).expect_err("rejected").fault;
         assert_eq!(fault(&frame, 999), Fault::Malformed);
-        assert_eq!(fault(&[frame.clone(), frame.clone()].concat(), 2000), Fault::Malformed);
+        assert_eq!(
+            fault(&[frame.clone(), frame.clone()].concat(), 2000),
+            Fault::Malformed
+        );
         assert_eq!(fault(&frame[..frame.len() - 1], 1000), Fault::Truncated);
-        assert_eq!(fault(&[0x28, 0xb5, 0x2f, 0xfd, 0x84, 0x00], 1), Fault::Malformed);
+        assert_eq!(
+            fault(&[0x28, 0xb5, 0x2f, 0xfd, 0x84, 0x00], 1),
+            Fault::Malformed
+        );
     }
 }

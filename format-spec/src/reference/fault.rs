@@ -55,7 +55,11 @@ pub struct Rejection {
 impl Rejection {
     /// A rejection of class `fault` at `place`.
     pub fn new(fault: Fault, place: impl Into<String>, sentence: impl Into<String>) -> Self {
-        Rejection { fault, place: place.into(), sentence: sentence.into() }
+        Rejection {
+            fault,
+            place: place.into(),
+            sentence: sentence.into(),
+        }
     }
 
     /// What the operating system said about `place`.

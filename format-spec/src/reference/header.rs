@@ -46,7 +46,11 @@ pub struct Header {
 impl Header {
     /// The class of the frames that this object sealed itself.
     pub fn frame_class(&self) -> Class {
-        if self.kind == 1 { Class::Data } else { Class::Meta }
+        if self.kind == 1 {
+            Class::Data
+        } else {
+            Class::Meta
+        }
     }
 
     /// Whether frames hold chunks or pages.
@@ -73,7 +77,10 @@ pub fn decode_object_header(
 ) -> Result<Header> {
     let mut reader = Reader::new("header", bytes);
     let hashed = reader.clone().take(HEADER_LEN)?;
-    reader.require(reader.clone().array()? == MAGIC, "not the magic of a sealed object")?;
+    reader.require(
+        reader.clone().array()? == MAGIC,
+        "not the magic of a sealed object",
+    )?;
     reader.take(MAGIC.len())?;
     let kind = reader.u8()?;
     let version = reader.u8()?;
@@ -107,7 +114,15 @@ pub fn decode_object_header(
     if commitment != keys::commitment(&keyring.table_key(epoch, &salt)?) {
         return Err(reader.fault(Fault::WrongKey, "the commitment does not agree"));
     }
-    Ok(Header { kind, aead, optional, epoch, repository_id: found_id, salt, commitment })
+    Ok(Header {
+        kind,
+        aead,
+        optional,
+        epoch,
+        repository_id: found_id,
+        salt,
+        commitment,
+    })
 }
 
 /// Where the parts of an object lie.
@@ -168,7 +183,10 @@ pub fn decode_trailer(trailer: &[u8], header: &[u8], object_len: u64) -> Result<
     let [table_offset, table_len] = [reader.u64()?, u64::from(reader.u32()?)];
     let block_len = reader.u32()?;
     let found_count = reader.u32()?;
-    reader.require(u64::from(found_count) == block_count, "another count of blocks")?;
+    reader.require(
+        u64::from(found_count) == block_count,
+        "another count of blocks",
+    )?;
     if *blake3::hash(&trailer[..split + 216]).as_bytes() != tail[216..248] {
         return Err(reader.fault(Fault::BadChecksum, "the trailer hash does not agree"));
     }
@@ -178,11 +196,22 @@ pub fn decode_trailer(trailer: &[u8], header: &[u8], object_len: u64) -> Result<
     let table_end = table_offset.checked_add(table_len);
     let table_fits = table_offset >= HEADER_LEN as u64 && table_end == Some(hashes_offset);
     reader.limit(table_len, TABLE_MAX + 16, "table_len")?;
-    reader.require(table_fits, "the table does not end where the block hashes begin")?;
-    reader.require(u64::from(block_len) == BLOCK_LEN, "another length of blocks")?;
+    reader.require(
+        table_fits,
+        "the table does not end where the block hashes begin",
+    )?;
+    reader.require(
+        u64::from(block_len) == BLOCK_LEN,
+        "another length of blocks",
+    )?;
     reader.require(reader.clone().u8()? == 0, "an unknown kind of parity")?;
     reader.reserved(60)?;
-    Ok(Layout { table_offset, table_len, hashes_offset, block_count })
+    Ok(Layout {
+        table_offset,
+        table_len,
+        hashes_offset,
+        block_count,
+    })
 }
 
 /// What a host without any key can verify of a whole object: its trailer and each block.
@@ -196,7 +225,11 @@ pub fn verify_blocks(object: &[u8]) -> Result<()> {
         let expected: [u8; 32] = reader.array()?;
         if *blake3::hash(block).as_bytes() != expected {
             let sentence = "the block hash does not agree";
-            return Err(Rejection::new(Fault::BadChecksum, format!("block {index}"), sentence));
+            return Err(Rejection::new(
+                Fault::BadChecksum,
+                format!("block {index}"),
+                sentence,
+            ));
         }
     }
     Ok(())
@@ -210,7 +243,10 @@ mod tests {
     fn a_length_has_one_count_of_blocks() {
         for hashed in [400, 65_535, 65_536, 65_537, 131_072, 131_073, 10_000_000] {
             let count = u64::div_ceil(hashed, BLOCK_LEN);
-            assert_eq!(block_count(hashed + 32 * count + TAIL_LEN as u64), Some(count));
+            assert_eq!(
+                block_count(hashed + 32 * count + TAIL_LEN as u64),
+                Some(count)
+            );
         }
         assert_eq!(block_count(BLOCK_LEN + 32 + 1 + TAIL_LEN as u64), None);
     }

@@ -74,21 +74,35 @@ pub struct IndexRun {
 pub fn decode_index_run(payload: &[u8], name: &ObjectName) -> Result<IndexRun> {
     let mut reader = Reader::new("index run", payload);
     let own_name = (reader.array()?, reader.u32()?);
-    reader.require(name.session() == Some(own_name), "of an object of another name")?;
+    reader.require(
+        name.session() == Some(own_name),
+        "of an object of another name",
+    )?;
     let [pack_count, origin_count, frame_count] = [reader.u32()?, reader.u32()?, reader.u32()?];
     let [entry_count, replaced_count] = [reader.u32()?, reader.u32()?];
     reader.reserved(8)?;
     reader.limit(u64::from(entry_count), ENTRIES_MAX, "the number of entries")?;
     let packs = list(&mut reader, pack_count, decode_pack)?;
     let origins = table::decode_origins(&mut reader, origin_count)?;
-    let frames =
-        list(&mut reader, frame_count, |reader| decode_frame(reader, pack_count, origin_count))?;
-    let entries = list(&mut reader, entry_count, |reader| decode_entry(reader, &frames))?;
+    let frames = list(&mut reader, frame_count, |reader| {
+        decode_frame(reader, pack_count, origin_count)
+    })?;
+    let entries = list(&mut reader, entry_count, |reader| {
+        decode_entry(reader, &frames)
+    })?;
     let order = |entry: &RunEntry| (entry.id, entry.frame, entry.offset);
     reader.require(entries.is_sorted_by_key(order), "entries do not ascend")?;
-    let replaced = list(&mut reader, replaced_count, |reader| Ok((reader.array()?, reader.u32()?)))?;
+    let replaced = list(&mut reader, replaced_count, |reader| {
+        Ok((reader.array()?, reader.u32()?))
+    })?;
     reader.finish()?;
-    Ok(IndexRun { packs, origins, frames, entries, replaced })
+    Ok(IndexRun {
+        packs,
+        origins,
+        frames,
+        entries,
+        replaced,
+    })
 }
 
 fn list<'a, T>(
@@ -110,29 +124,55 @@ fn decode_pack(reader: &mut Reader<'_>) -> Result<RunPack> {
     reader.require(class == 1 || class == 2, "an unknown class of a pack")?;
     reader.reserved(3)?;
     let object_len = reader.u64()?;
-    Ok(RunPack { session, number, class, object_len })
+    Ok(RunPack {
+        session,
+        number,
+        class,
+        object_len,
+    })
 }
 
 fn decode_frame(reader: &mut Reader<'_>, packs: u32, origins: u32) -> Result<RunFrame> {
     let [pack, origin] = [reader.u32()?, reader.u32()?];
     reader.require(pack < packs, "a frame names a pack that is not there")?;
-    reader.require(origin < origins, "a frame names an origin that is not there")?;
+    reader.require(
+        origin < origins,
+        "a frame names an origin that is not there",
+    )?;
     let [offset, counter] = [reader.u64()?, reader.u64()?];
     let [stored_len, plain_len] = [reader.u32()?, reader.u32()?];
     reader.limit(u64::from(plain_len), table::FRAME_PLAIN_MAX, "plain_len")?;
     let codec = reader.u8()?;
     reader.require(codec::is_known(codec), "an unknown codec")?;
     reader.reserved(7)?;
-    Ok(RunFrame { pack, origin, offset, counter, stored_len, plain_len, codec })
+    Ok(RunFrame {
+        pack,
+        origin,
+        offset,
+        counter,
+        stored_len,
+        plain_len,
+        codec,
+    })
 }
 
 fn decode_entry(reader: &mut Reader<'_>, frames: &[RunFrame]) -> Result<RunEntry> {
     let id = reader.array()?;
     let [frame, offset, len] = [reader.u32()?, reader.u32()?, reader.u32()?];
-    let plain_len = frames.get(frame as usize).map(|frame| u64::from(frame.plain_len));
-    reader.require(plain_len.is_some(), "an entry names a frame that is not there")?;
+    let plain_len = frames
+        .get(frame as usize)
+        .map(|frame| u64::from(frame.plain_len));
+    reader.require(
+        plain_len.is_some(),
+        "an entry names a frame that is not there",
+    )?;
     let end = u64::from(offset) + u64::from(len);
     reader.require(len > 0, "an entry is empty")?;
     reader.require(plain_len >= Some(end), "an entry ends beyond its frame")?;
-    Ok(RunEntry { id, frame, offset, len })
+    Ok(RunEntry {
+        id,
+        frame,
+        offset,
+        len,
+    })
 }

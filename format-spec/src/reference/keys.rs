@@ -49,7 +49,9 @@ impl Keyring {
         let mut epochs = BTreeMap::new();
         for _ in 0..count {
             let epoch = reader.u32()?;
-            let ascends = epochs.last_key_value().is_none_or(|(&before, _)| before < epoch);
+            let ascends = epochs
+                .last_key_value()
+                .is_none_or(|(&before, _)| before < epoch);
             reader.require(ascends, "epochs do not ascend")?;
             epochs.insert(epoch, reader.array()?);
         }
@@ -81,7 +83,11 @@ impl Keyring {
 
     fn class_key(&self, class: Class, epoch: u32) -> Result<Key> {
         let secret = self.epochs.get(&epoch).ok_or_else(|| {
-            Rejection::new(Fault::WrongKey, "keyring", format!("there is no epoch {epoch}"))
+            Rejection::new(
+                Fault::WrongKey,
+                "keyring",
+                format!("there is no epoch {epoch}"),
+            )
         })?;
         Ok(match class {
             Class::Data => blake3::derive_key("blockstore v1 data class key", secret),
@@ -92,13 +98,19 @@ impl Keyring {
     /// The key of the frames that an object with this salt sealed.
     pub fn frame_key(&self, class: Class, epoch: u32, salt: &[u8; 32]) -> Result<Key> {
         let class_key = self.class_key(class, epoch)?;
-        Ok(blake3::derive_key("blockstore v1 frame key", &[class_key, *salt].concat()))
+        Ok(blake3::derive_key(
+            "blockstore v1 frame key",
+            &[class_key, *salt].concat(),
+        ))
     }
 
     /// The key of the table of the object with this salt.
     pub fn table_key(&self, epoch: u32, salt: &[u8; 32]) -> Result<Key> {
         let class_key = self.class_key(Class::Meta, epoch)?;
-        Ok(blake3::derive_key("blockstore v1 table key", &[class_key, *salt].concat()))
+        Ok(blake3::derive_key(
+            "blockstore v1 table key",
+            &[class_key, *salt].concat(),
+        ))
     }
 }
 
@@ -110,13 +122,22 @@ pub fn commitment(key: &Key) -> [u8; 32] {
 /// Key-encrypting key of a password.
 pub fn password_kek(password: &[u8], salt: &[u8; 32], m: u32, t: u32, p: u32) -> Result<Key> {
     let malformed = |error: argon2::Error| {
-        Rejection::new(Fault::Malformed, "slot", format!("Argon2 parameters: {error}"))
+        Rejection::new(
+            Fault::Malformed,
+            "slot",
+            format!("Argon2 parameters: {error}"),
+        )
     };
     let parameters = argon2::Params::new(m, t, p, Some(32)).map_err(malformed)?;
-    let argon2 =
-        argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, parameters);
+    let argon2 = argon2::Argon2::new(
+        argon2::Algorithm::Argon2id,
+        argon2::Version::V0x13,
+        parameters,
+    );
     let mut kek = [0; 32];
-    argon2.hash_password_into(password, salt, &mut kek).map_err(malformed)?;
+    argon2
+        .hash_password_into(password, salt, &mut kek)
+        .map_err(malformed)?;
     Ok(kek)
 }
 
@@ -125,7 +146,10 @@ pub fn key_file_kek(contents: &[u8], salt: &[u8; 32]) -> Result<Key> {
     let reader = Reader::new("key file", contents);
     reader.require(contents.len() >= 32, "shorter than 32 bytes")?;
     reader.limit(contents.len() as u64, 1 << 20, "its length")?;
-    Ok(blake3::derive_key("blockstore v1 key file", &[salt, contents].concat()))
+    Ok(blake3::derive_key(
+        "blockstore v1 key file",
+        &[salt, contents].concat(),
+    ))
 }
 
 /// Whether `aead` is one of version 1.
@@ -159,7 +183,11 @@ impl Sealed<'_> {
             }
         };
         opened.ok_or_else(|| {
-            Rejection::new(Fault::BadChecksum, "sealed bytes", "the AEAD tag does not agree")
+            Rejection::new(
+                Fault::BadChecksum,
+                "sealed bytes",
+                "the AEAD tag does not agree",
+            )
         })
     }
 }
@@ -170,6 +198,9 @@ where
 {
     let cipher = C::new_from_slice(key).ok()?;
     let nonce = aes_gcm::aead::Nonce::<C>::try_from(nonce.as_slice()).ok()?;
-    let payload = aes_gcm::aead::Payload { msg: sealed.bytes, aad: sealed.aad };
+    let payload = aes_gcm::aead::Payload {
+        msg: sealed.bytes,
+        aad: sealed.aad,
+    };
     cipher.decrypt(&nonce, payload).ok()
 }

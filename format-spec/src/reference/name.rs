@@ -146,7 +146,13 @@ mod tests {
         assert_eq!(ObjectName::parse("config/0000000A"), None);
         assert_eq!(ObjectName::parse("config/a"), None);
         assert_eq!(ObjectName::parse("config/0000000a/"), None);
-        assert_eq!(ObjectName::parse(&format!("packs/{session}/00000001.Data")), None);
-        assert_eq!(ObjectName::parse(&format!("snapshots/{}", session.to_uppercase())), None);
+        assert_eq!(
+            ObjectName::parse(&format!("packs/{session}/00000001.Data")),
+            None
+        );
+        assert_eq!(
+            ObjectName::parse(&format!("snapshots/{}", session.to_uppercase())),
+            None
+        );
     }
 }

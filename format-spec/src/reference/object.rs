@@ -65,8 +65,7 @@ pub fn decode_object(
     let header = header::decode_object_header(bytes, name, repository_id, keyring)?;
     let object_len = bytes.len() as u64;
     let hashes_offset = header::hashes_offset(object_len)? as usize;
-    let layout =
-        header::decode_trailer(&bytes[hashes_offset..], &bytes[..HEADER_LEN], object_len)?;
+    let layout = header::decode_trailer(&bytes[hashes_offset..], &bytes[..HEADER_LEN], object_len)?;
     let sealed_table = &bytes[layout.table_offset as usize..hashes_offset];
     let table = unseal_table(sealed_table, &header, &layout, name, keyring)?;
     let mut frames = Vec::new();
@@ -83,7 +82,12 @@ pub fn decode_object(
         5 => none(&frames)?,
         _ => Payload::Intent(decode_intent(one(&frames)?, name)?),
     };
-    Ok(Object { header, layout, table, payload })
+    Ok(Object {
+        header,
+        layout,
+        table,
+        payload,
+    })
 }
 
 /// The chunks or pages of a pack, each verified against its id.
@@ -124,5 +128,9 @@ fn none(frames: &[Vec<u8>]) -> Result<Payload> {
     if frames.is_empty() {
         return Ok(Payload::Abort);
     }
-    Err(Rejection::new(Fault::Malformed, "payload", "an ABORT holds a frame"))
+    Err(Rejection::new(
+        Fault::Malformed,
+        "payload",
+        "an ABORT holds a frame",
+    ))
 }

@@ -44,7 +44,10 @@ pub fn decode_record(bytes: &[u8], kind: u8) -> Result<Record> {
     if bytes.len() < FIXED_LEN {
         return Err(reader.fault(Fault::Truncated, "shorter than any record"));
     }
-    reader.require(reader.clone().array::<8>()? == MAGIC, "not the magic of a record")?;
+    reader.require(
+        reader.clone().array::<8>()? == MAGIC,
+        "not the magic of a record",
+    )?;
     reader.take(8)?;
     let found_kind = reader.u8()?;
     let version = reader.u8()?;
@@ -70,7 +73,12 @@ pub fn decode_record(bytes: &[u8], kind: u8) -> Result<Record> {
     }
     reader.require(found_kind == kind, "not the kind of its name")?;
     reader.require(reserved == 0, "reserved bytes are not zero")?;
-    Ok(Record { body, optional, tagged, tag })
+    Ok(Record {
+        body,
+        optional,
+        tagged,
+        tag,
+    })
 }
 
 /// Parameters of a repository.
@@ -112,7 +120,14 @@ pub fn decode_config(body: &[u8]) -> Result<Config> {
     let abilities = map.uint(6)?;
     let epoch = map.u32(7)?;
     let chunk_sizes = [shortest, average, longest];
-    Ok(Config { repository_id, created, chunk_sizes, aead, abilities, epoch })
+    Ok(Config {
+        repository_id,
+        created,
+        chunk_sizes,
+        aead,
+        abilities,
+        epoch,
+    })
 }
 
 /// Compares a config with the keys that it was found beside.
@@ -123,7 +138,11 @@ pub fn verify_config(record: &Record, config: &Config, keyring: &Keyring) -> Res
     }
     if !keyring.epochs.contains_key(&config.epoch) {
         let sentence = format!("epoch {} is not in the bundle", config.epoch);
-        return Err(Rejection::new(Fault::Malformed, "config body key 7", sentence));
+        return Err(Rejection::new(
+            Fault::Malformed,
+            "config body key 7",
+            sentence,
+        ));
     }
     Ok(())
 }
@@ -182,7 +201,14 @@ pub fn decode_slot(body: &[u8]) -> Result<Slot> {
     }
     let created = map.uint(7)?;
     let label = map.text(8)?;
-    Ok(Slot { way, salt, aead, sealed_bundle, created, label })
+    Ok(Slot {
+        way,
+        salt,
+        aead,
+        sealed_bundle,
+        created,
+        label,
+    })
 }
 
 fn decode_argon2(map: &mut Map) -> Result<WayIn> {
@@ -196,7 +222,11 @@ fn decode_argon2(map: &mut Map) -> Result<WayIn> {
     let memory = bounded(2, 2_097_152)?;
     let passes = bounded(3, 16)?;
     let lanes = bounded(4, 64)?;
-    Ok(WayIn::Password { memory, passes, lanes })
+    Ok(WayIn::Password {
+        memory,
+        passes,
+        lanes,
+    })
 }
 
 /// What the user has.
@@ -212,9 +242,14 @@ pub enum Secret<'a> {
 pub fn unlock(record: &Record, slot: &Slot, names: [Id; 2], secret: Secret<'_>) -> Result<Keyring> {
     let wrong_key = |sentence: &str| Rejection::new(Fault::WrongKey, "slot", sentence);
     let kek = match (&slot.way, secret) {
-        (&WayIn::Password { memory, passes, lanes }, Secret::Password(password)) => {
-            keys::password_kek(password, &slot.salt, memory, passes, lanes)?
-        }
+        (
+            &WayIn::Password {
+                memory,
+                passes,
+                lanes,
+            },
+            Secret::Password(password),
+        ) => keys::password_kek(password, &slot.salt, memory, passes, lanes)?,
         (WayIn::KeyFile, Secret::KeyFile(contents)) => keys::key_file_kek(contents, &slot.salt)?,
         _ => return Err(wrong_key("the slot is for another kind of secret")),
     };
@@ -222,7 +257,15 @@ pub fn unlock(record: &Record, slot: &Slot, names: [Id; 2], secret: Secret<'_>) 
         return Err(wrong_key("the secret is another"));
     }
     let aad = names.concat();
-    let sealed =
-        keys::Sealed { aead: slot.aead, counter: 0, aad: &aad, bytes: &slot.sealed_bundle };
-    Keyring::decode(&sealed.open(&kek).map_err(|rejection| rejection.within("slot"))?)
+    let sealed = keys::Sealed {
+        aead: slot.aead,
+        counter: 0,
+        aad: &aad,
+        bytes: &slot.sealed_bundle,
+    };
+    Keyring::decode(
+        &sealed
+            .open(&kek)
+            .map_err(|rejection| rejection.within("slot"))?,
+    )
 }

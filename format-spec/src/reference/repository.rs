@@ -14,15 +14,15 @@ use crate::reference::name::ObjectName;
 use crate::reference::name::hex;
 use crate::reference::object::Payload;
 use crate::reference::object::decode_object;
+use crate::reference::pages::extents::Extent;
+use crate::reference::pages::tree::FileContent;
+use crate::reference::pages::tree::TreeEntry;
 use crate::reference::record;
 use crate::reference::record::Config;
 use crate::reference::record::Record;
 use crate::reference::record::Secret;
 use crate::reference::snapshot::Commit;
 use crate::reference::snapshot::Root;
-use crate::reference::pages::extents::Extent;
-use crate::reference::pages::tree::FileContent;
-use crate::reference::pages::tree::TreeEntry;
 use crate::reference::table;
 use crate::reference::table::Table;
 use crate::reference::walk;
@@ -107,7 +107,11 @@ impl Repository {
                 let place = format!("packs/{session}/{file}");
                 let read = match ObjectName::parse(&place) {
                     Some(name) => self.read_pack(name).map_err(|r| r.within(&place)),
-                    None => Err(Rejection::new(Fault::Malformed, place, "not the name of a pack")),
+                    None => Err(Rejection::new(
+                        Fault::Malformed,
+                        place,
+                        "not the name of a pack",
+                    )),
                 };
                 match read {
                     Ok(pack) => self.add_pack(pack),
@@ -120,7 +124,10 @@ impl Repository {
 
     fn read_pack(&self, name: ObjectName) -> Result<Pack> {
         let file = open(&self.path, &name)?;
-        let object_len = file.metadata().map_err(|e| Rejection::io("length", &e))?.len();
+        let object_len = file
+            .metadata()
+            .map_err(|e| Rejection::io("length", &e))?
+            .len();
         let hashes_offset = header::hashes_offset(object_len)?;
         let header_bytes = read_at(&file, 0, HEADER_LEN as u64)?;
         let header = header::decode_object_header(
@@ -133,17 +140,30 @@ impl Repository {
         let layout = header::decode_trailer(&trailer, &header_bytes, object_len)?;
         let sealed = read_at(&file, layout.table_offset, layout.table_len)?;
         let table = table::unseal_table(&sealed, &header, &layout, &name, &self.keyring)?;
-        Ok(Pack { name, header, table })
+        Ok(Pack {
+            name,
+            header,
+            table,
+        })
     }
 
     fn add_pack(&mut self, pack: Pack) {
         let is_data = matches!(pack.name, ObjectName::DataPack(..));
-        let places = if is_data { &mut self.chunks } else { &mut self.pages };
+        let places = if is_data {
+            &mut self.chunks
+        } else {
+            &mut self.pages
+        };
         for (index, frame) in pack.table.frames.iter().enumerate() {
             let mut offset = 0;
             for chunk in &pack.table.chunks[frame.chunks.clone()] {
                 let len = chunk.len as usize;
-                let copy = Copy { pack: self.packs.len(), frame: index, offset, len };
+                let copy = Copy {
+                    pack: self.packs.len(),
+                    frame: index,
+                    offset,
+                    len,
+                };
                 places.entry(chunk.id).or_default().push(copy);
                 offset += len;
             }
@@ -211,7 +231,10 @@ impl Repository {
     /// Every object under `snapshots/`: a COMMIT, nothing for an ABORT, or why it cannot be read.
     pub fn snapshots(&self) -> Result<Vec<(String, Result<Option<Commit>>)>> {
         let names = list(&self.path, "snapshots")?;
-        Ok(names.into_iter().map(|name| (name.clone(), self.snapshot(&name))).collect())
+        Ok(names
+            .into_iter()
+            .map(|name| (name.clone(), self.snapshot(&name)))
+            .collect())
     }
 
     /// The snapshot of a session, given by its 32 digits; nothing for an ABORT.
@@ -258,9 +281,11 @@ impl Repository {
 
 fn read_config(path: &Path) -> Result<(Record, Config)> {
     let numbers = list(path, "config")?;
-    let highest = numbers.iter().rfind(|n| ObjectName::parse(&format!("config/{n}")).is_some());
-    let highest = highest
-        .ok_or_else(|| Rejection::new(Fault::Missing, "config/", "there is no config"))?;
+    let highest = numbers
+        .iter()
+        .rfind(|n| ObjectName::parse(&format!("config/{n}")).is_some());
+    let highest =
+        highest.ok_or_else(|| Rejection::new(Fault::Missing, "config/", "there is no config"))?;
     let place = format!("config/{highest}");
     let within = |rejection: Rejection| rejection.within(&place);
     let bytes = read_small(path, &place, 65_536)?;
@@ -284,7 +309,11 @@ fn unlock(path: &Path, repository_id: &Id, secret: Secret<'_>) -> Result<Keyring
 
 fn try_slot(path: &Path, place: &str, repository_id: &Id, secret: Secret<'_>) -> Result<Keyring> {
     let Some(ObjectName::Slot(slot_id)) = ObjectName::parse(place) else {
-        return Err(Rejection::new(Fault::Malformed, place, "not the name of a slot"));
+        return Err(Rejection::new(
+            Fault::Malformed,
+            place,
+            "not the name of a slot",
+        ));
     };
     let bytes = read_small(path, place, 65_536)?;
     let record = record::decode_record(&bytes, record::SLOT)?;
@@ -318,7 +347,11 @@ fn read_small(path: &Path, place: &str, limit: u64) -> Result<Vec<u8>> {
     let file = File::open(path.join(place)).map_err(io)?;
     let len = file.metadata().map_err(io)?.len();
     if len > limit {
-        return Err(Rejection::new(Fault::LimitExceeded, place, format!("{len} bytes")));
+        return Err(Rejection::new(
+            Fault::LimitExceeded,
+            place,
+            format!("{len} bytes"),
+        ));
     }
     read_at(&file, 0, len)
 }
@@ -330,9 +363,11 @@ fn read_at(file: &File, offset: u64, len: u64) -> Result<Vec<u8>> {
     let mut bytes = vec![0; len];
     match file.read_exact_at(&mut bytes, offset) {
         Ok(()) => Ok(bytes),
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            Err(Rejection::new(Fault::Truncated, place, "the object ends early"))
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(Rejection::new(
+            Fault::Truncated,
+            place,
+            "the object ends early",
+        )),
         Err(error) => Err(Rejection::io(place, &error)),
     }
 }

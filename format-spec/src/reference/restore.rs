@@ -66,25 +66,27 @@ pub fn restore(repository: &mut Repository, root: &Root, target: &Path) -> Resul
 
 fn path_of(target: &Path, place: &Place) -> PathBuf {
     let mut path = target.to_path_buf();
-    for name in place.path().split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
+    for name in place
+        .path()
+        .split(|&byte| byte == 0)
+        .filter(|name| !name.is_empty())
+    {
         path.push(OsStr::from_bytes(name));
     }
     path
 }
 
-fn make(
-    repository: &mut Repository,
-    entry: &TreeEntry,
-    target: &Path,
-    path: &Path,
-) -> Result<()> {
+fn make(repository: &mut Repository, entry: &TreeEntry, target: &Path, path: &Path) -> Result<()> {
     let io = |error: std::io::Error| Rejection::io(path.display().to_string(), &error);
     match &entry.kind {
         Kind::File(content) => {
             let extents = repository.file_extents(content)?;
             write_extents(repository, &extents, path)
         }
-        Kind::Folder => std::fs::DirBuilder::new().mode(0o700).create(path).map_err(io),
+        Kind::Folder => std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(path)
+            .map_err(io),
         Kind::Symlink(link) => symlink(OsStr::from_bytes(link), path).map_err(io),
         Kind::Fifo => make_node(path, FileType::Fifo, 0).map_err(io),
         Kind::Socket => make_node(path, FileType::Socket, 0).map_err(io),
@@ -104,13 +106,24 @@ fn device(major: u64, minor: u64) -> rustix::fs::Dev {
 }
 
 fn make_node(path: &Path, kind: FileType, device: rustix::fs::Dev) -> std::io::Result<()> {
-    Ok(rustix::fs::mknodat(CWD, path, kind, Mode::from_raw_mode(0o600), device)?)
+    Ok(rustix::fs::mknodat(
+        CWD,
+        path,
+        kind,
+        Mode::from_raw_mode(0o600),
+        device,
+    )?)
 }
 
 /// Writes a new file: chunks and zeros are written, holes are left out.
 fn write_extents(repository: &mut Repository, extents: &[Extent], path: &Path) -> Result<()> {
     let io = |error: std::io::Error| Rejection::io(path.display().to_string(), &error);
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(io)?;
     let mut offset = 0;
     for extent in extents {
         match &extent.content {
@@ -154,11 +167,17 @@ fn set_metadata(entry: &TreeEntry, path: &Path, refused: &mut Vec<Rejection>) {
     }
     for (name, value) in &entry.xattrs {
         let name = OsStr::from_bytes(name);
-        note("attribute", rustix::fs::lsetxattr(path, name, value, XattrFlags::empty()));
+        note(
+            "attribute",
+            rustix::fs::lsetxattr(path, name, value, XattrFlags::empty()),
+        );
     }
     if !matches!(entry.kind, Kind::Symlink(_)) {
         let mode = Mode::from_raw_mode(entry.mode);
-        note("mode", rustix::fs::chmodat(CWD, path, mode, AtFlags::empty()));
+        note(
+            "mode",
+            rustix::fs::chmodat(CWD, path, mode, AtFlags::empty()),
+        );
     }
     note("times", set_times(entry, path));
 }
@@ -174,8 +193,17 @@ fn set_owner(entry: &TreeEntry, path: &Path) -> rustix::io::Result<()> {
 }
 
 fn set_times(entry: &TreeEntry, path: &Path) -> rustix::io::Result<()> {
-    let modified = Timespec { tv_sec: entry.mtime_s, tv_nsec: i64::from(entry.mtime_ns) };
-    let omitted = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT };
-    let times = Timestamps { last_access: omitted, last_modification: modified };
+    let modified = Timespec {
+        tv_sec: entry.mtime_s,
+        tv_nsec: i64::from(entry.mtime_ns),
+    };
+    let omitted = Timespec {
+        tv_sec: 0,
+        tv_nsec: rustix::fs::UTIME_OMIT,
+    };
+    let times = Timestamps {
+        last_access: omitted,
+        last_modification: modified,
+    };
     rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)
 }

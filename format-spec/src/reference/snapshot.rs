@@ -96,7 +96,11 @@ pub fn decode_snapshot(payload: &[u8], name: &ObjectName) -> Result<Commit> {
     if !(1..=3).contains(&kind) {
         return Err(map.malformed(1, "an unknown kind of snapshot"));
     }
-    let roots = map.maps(2)?.into_iter().map(decode_root).collect::<Result<Vec<_>>>()?;
+    let roots = map
+        .maps(2)?
+        .into_iter()
+        .map(decode_root)
+        .collect::<Result<Vec<_>>>()?;
     if roots.is_empty() {
         return Err(map.malformed(2, "no root"));
     }
@@ -114,11 +118,19 @@ pub fn decode_snapshot(payload: &[u8], name: &ObjectName) -> Result<Commit> {
         user: map.text(6)?,
         tags,
         program: map.text(8)?,
-        parent: if map.has(9) { Some(map.array(9)?) } else { None },
+        parent: if map.has(9) {
+            Some(map.array(9)?)
+        } else {
+            None
+        },
         change_detection: map.uint(10)?,
         change_detection_reason: map.text(11)?,
         consistency: map.uint(12)?,
-        problems: map.maps(13)?.into_iter().map(decode_problem).collect::<Result<_>>()?,
+        problems: map
+            .maps(13)?
+            .into_iter()
+            .map(decode_problem)
+            .collect::<Result<_>>()?,
         problem_count: map.uint(14)?,
         totals: decode_totals(map.map(15)?)?,
         base: map.uint(16)?,
@@ -147,7 +159,15 @@ fn decode_root(mut map: Map) -> Result<Root> {
         (false, false) => None,
         _ => Some((map.array(6)?, decode_level(&mut map, 7)?)),
     };
-    Ok(Root { name, page_type, page, level, entries, bytes, scan })
+    Ok(Root {
+        name,
+        page_type,
+        page,
+        level,
+        entries,
+        bytes,
+        scan,
+    })
 }
 
 fn decode_level(map: &mut Map, key: u64) -> Result<u8> {
@@ -163,11 +183,18 @@ fn decode_time(mut map: Map) -> Result<Time> {
     if nanoseconds >= 1_000_000_000 {
         return Err(map.malformed(1, "a whole second of nanoseconds"));
     }
-    Ok(Time { seconds, nanoseconds })
+    Ok(Time {
+        seconds,
+        nanoseconds,
+    })
 }
 
 fn decode_problem(mut map: Map) -> Result<Problem> {
-    Ok(Problem { kind: map.uint(0)?, subject: map.bytes(1)?, detail: map.text(2)? })
+    Ok(Problem {
+        kind: map.uint(0)?,
+        subject: map.bytes(1)?,
+        detail: map.text(2)?,
+    })
 }
 
 fn decode_totals(mut map: Map) -> Result<[u64; 9]> {

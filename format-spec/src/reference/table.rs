@@ -87,7 +87,10 @@ pub fn decode_table(plaintext: &[u8], name: &ObjectName, table_offset: u64) -> R
     reader.limit(plaintext.len() as u64, TABLE_MAX, "its length")?;
     let session: Id = reader.array()?;
     let number = reader.u32()?;
-    reader.require(name.session() == Some((session, number)), "of an object of another name")?;
+    reader.require(
+        name.session() == Some((session, number)),
+        "of an object of another name",
+    )?;
     let [origin_count, frame_count, chunk_count] = [reader.u32()?, reader.u32()?, reader.u32()?];
     let origins = decode_origins(&mut reader, origin_count)?;
     let mut frames = Vec::new();
@@ -100,9 +103,19 @@ pub fn decode_table(plaintext: &[u8], name: &ObjectName, table_offset: u64) -> R
     }
     let padding = reader.left();
     reader.reserved(padding)?;
-    let table = Table { session, number, origins, frames, chunks };
+    let table = Table {
+        session,
+        number,
+        origins,
+        frames,
+        chunks,
+    };
     check_places(&reader, &table, table_offset)?;
-    check_chunks(&reader, &table, matches!(name, ObjectName::DataPack(..) | ObjectName::MetaPack(..)))?;
+    check_chunks(
+        &reader,
+        &table,
+        matches!(name, ObjectName::DataPack(..) | ObjectName::MetaPack(..)),
+    )?;
     Ok(table)
 }
 
@@ -114,9 +127,17 @@ pub fn decode_origins(reader: &mut Reader<'_>, count: u32) -> Result<Vec<Origin>
         let [salt, commitment] = [reader.array()?, reader.array()?];
         let epoch = reader.u32()?;
         let aead = reader.u8()?;
-        reader.require(keys::aead_is_known(u64::from(aead)), "an unknown AEAD of an origin")?;
+        reader.require(
+            keys::aead_is_known(u64::from(aead)),
+            "an unknown AEAD of an origin",
+        )?;
         reader.reserved(3)?; // wrap and wrapped_len
-        let origin = Origin { salt, commitment, epoch, aead };
+        let origin = Origin {
+            salt,
+            commitment,
+            epoch,
+            aead,
+        };
         reader.require(seen.insert(origin.clone()), "an origin is repeated")?;
         origins.push(origin);
     }
@@ -128,14 +149,32 @@ fn decode_frame(reader: &mut Reader<'_>, before: &[Frame], origin_count: u32) ->
     let [stored_len, plain_len, origin] = [reader.u32()?, reader.u32()?, reader.u32()?];
     let chunk_count = reader.u24()?;
     let codec = reader.u8()?;
-    reader.require(u64::from(stored_len) >= TAG_LEN, "a frame is shorter than its tag")?;
+    reader.require(
+        u64::from(stored_len) >= TAG_LEN,
+        "a frame is shorter than its tag",
+    )?;
     reader.limit(u64::from(plain_len), FRAME_PLAIN_MAX, "plain_len")?;
-    reader.limit(u64::from(chunk_count), FRAME_CHUNKS_MAX, "the chunks of a frame")?;
-    reader.require(origin < origin_count, "a frame names an origin that is not there")?;
+    reader.limit(
+        u64::from(chunk_count),
+        FRAME_CHUNKS_MAX,
+        "the chunks of a frame",
+    )?;
+    reader.require(
+        origin < origin_count,
+        "a frame names an origin that is not there",
+    )?;
     reader.require(codec::is_known(codec), "an unknown codec")?;
     let first = before.last().map_or(0, |frame| frame.chunks.end);
     let chunks = first..first + chunk_count as usize;
-    Ok(Frame { offset, counter, stored_len, plain_len, origin, codec, chunks })
+    Ok(Frame {
+        offset,
+        counter,
+        stored_len,
+        plain_len,
+        origin,
+        codec,
+        chunks,
+    })
 }
 
 fn decode_chunk(reader: &mut Reader<'_>) -> Result<Chunk> {
@@ -158,13 +197,19 @@ fn check_places(reader: &Reader<'_>, table: &Table, table_offset: u64) -> Result
             counter += 1;
         }
     }
-    reader.require(end == table_offset, "the last frame does not end at the table")?;
+    reader.require(
+        end == table_offset,
+        "the last frame does not end at the table",
+    )?;
     reader.require(!table.origins.is_empty(), "origin 0 is absent")
 }
 
 fn check_chunks(reader: &Reader<'_>, table: &Table, is_pack: bool) -> Result<()> {
     let used = table.frames.last().map_or(0, |frame| frame.chunks.end);
-    reader.require(used == table.chunks.len(), "frames use another number of chunks")?;
+    reader.require(
+        used == table.chunks.len(),
+        "frames use another number of chunks",
+    )?;
     if !is_pack {
         return reader.require(used == 0, "an object that is not a pack has chunks");
     }
@@ -172,7 +217,10 @@ fn check_chunks(reader: &Reader<'_>, table: &Table, is_pack: bool) -> Result<()>
         reader.require(!frame.chunks.is_empty(), "a frame of a pack has no chunks")?;
         let chunks = &table.chunks[frame.chunks.clone()];
         let sum: u64 = chunks.iter().map(|chunk| u64::from(chunk.len)).sum();
-        reader.require(sum == u64::from(frame.plain_len), "chunks do not sum to plain_len")?;
+        reader.require(
+            sum == u64::from(frame.plain_len),
+            "chunks do not sum to plain_len",
+        )?;
     }
     Ok(())
 }
@@ -187,12 +235,19 @@ pub fn unseal_table(
 ) -> Result<Table> {
     let key = keyring.table_key(header.epoch, &header.salt)?;
     let aad = header.aad(1, &header.salt, 0);
-    let sealed = keys::Sealed { aead: header.aead, counter: 0, aad: &aad, bytes: sealed };
-    let plaintext = sealed.open(&key).map_err(|rejection| rejection.within("table"))?;
+    let sealed = keys::Sealed {
+        aead: header.aead,
+        counter: 0,
+        aad: &aad,
+        bytes: sealed,
+    };
+    let plaintext = sealed
+        .open(&key)
+        .map_err(|rejection| rejection.within("table"))?;
     let table = decode_table(&plaintext, name, layout.table_offset)?;
     let origin = &table.origins[0];
-    let is_header = (origin.salt, origin.epoch, origin.aead)
-        == (header.salt, header.epoch, header.aead);
+    let is_header =
+        (origin.salt, origin.epoch, origin.aead) == (header.salt, header.epoch, header.aead);
     if !is_header {
         let sentence = "origin 0 is not the object itself";
         return Err(Rejection::new(Fault::Malformed, "table", sentence));
@@ -211,14 +266,20 @@ pub fn unseal_frame(
     let place = format!("frame at {}", frame.offset);
     let within = |rejection: Rejection| rejection.within(&place);
     let origin = &table.origins[frame.origin as usize];
-    let key = keyring.frame_key(header.frame_class(), origin.epoch, &origin.salt).map_err(within)?;
+    let key = keyring
+        .frame_key(header.frame_class(), origin.epoch, &origin.salt)
+        .map_err(within)?;
     if keys::commitment(&key) != origin.commitment {
         let sentence = "the commitment of the origin does not agree";
         return Err(Rejection::new(Fault::WrongKey, place, sentence));
     }
     let aad = header.aad(0, &origin.salt, frame.counter);
-    let sealed =
-        keys::Sealed { aead: origin.aead, counter: frame.counter, aad: &aad, bytes: stored };
+    let sealed = keys::Sealed {
+        aead: origin.aead,
+        counter: frame.counter,
+        aad: &aad,
+        bytes: stored,
+    };
     let compressed = sealed.open(&key).map_err(within)?;
     codec::decompress(frame.codec, &compressed, frame.plain_len as usize).map_err(within)
 }

@@ -118,7 +118,10 @@ fn check_place(entry: &TreeEntry, folders: &BTreeMap<Vec<u8>, &TreeEntry>) -> Re
     if entry.place.is_root() || folders.contains_key(&entry.place.folder) {
         return Ok(());
     }
-    Err(malformed(show(&entry.place), "its parent is not an entry of kind folder"))
+    Err(malformed(
+        show(&entry.place),
+        "its parent is not an entry of kind folder",
+    ))
 }
 
 fn check_leader(entry: &TreeEntry, earlier: &BTreeMap<&Place, &TreeEntry>) -> Result<()> {
@@ -141,7 +144,11 @@ fn check_leader(entry: &TreeEntry, earlier: &BTreeMap<&Place, &TreeEntry>) -> Re
 
 /// A place for people.
 pub fn show(place: &Place) -> String {
-    let path: Vec<u8> = place.path().iter().map(|&b| if b == 0 { b'/' } else { b }).collect();
+    let path: Vec<u8> = place
+        .path()
+        .iter()
+        .map(|&b| if b == 0 { b'/' } else { b })
+        .collect();
     format!("/{}", String::from_utf8_lossy(&path))
 }
 
@@ -164,7 +171,10 @@ fn visit_extents(
         Page::Leaf(leaf) => {
             check_level(0, level, is_root, 0)?;
             if leaf.is_empty() && !is_root {
-                return Err(malformed("extents page", "an empty leaf below an inner page"));
+                return Err(malformed(
+                    "extents page",
+                    "an empty leaf below an inner page",
+                ));
             }
             extents.extend(leaf);
         }
@@ -175,7 +185,10 @@ fn visit_extents(
                 visit_extents(&child.page, level - 1, false, fetch, extents)?;
                 let below = extents[first..].iter().map(|extent| extent.len);
                 if below.fold(0, u64::saturating_add) != child.len {
-                    return Err(malformed("extents child", "its len is not the sum of all below"));
+                    return Err(malformed(
+                        "extents child",
+                        "its len is not the sum of all below",
+                    ));
                 }
             }
         }
@@ -194,7 +207,10 @@ pub fn file_extents(content: &FileContent, fetch: &mut Fetch<'_>) -> Result<Vec<
                 return Err(malformed("long content", "16 extents or fewer"));
             }
             if extents.iter().map(|extent| extent.len).sum::<u64>() != *len {
-                return Err(malformed("long content", "its len is not that of its manifest"));
+                return Err(malformed(
+                    "long content",
+                    "its len is not that of its manifest",
+                ));
             }
             Ok(extents)
         }

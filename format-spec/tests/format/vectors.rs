@@ -33,7 +33,10 @@ fn making_the_vectors_again_gives_the_same_bytes() {
         if write {
             std::fs::write(&path, &file).expect("can be written");
         }
-        assert!(std::fs::read(&path).is_ok_and(|found| found == file), "{claim} differs");
+        assert!(
+            std::fs::read(&path).is_ok_and(|found| found == file),
+            "{claim} differs"
+        );
     }
 }
 
@@ -50,7 +53,10 @@ fn every_vector_decodes_to_what_it_expects() {
     for vector in stored() {
         let said = vector.decode();
         if said.as_ref().err().map(|rejection| rejection.fault) != vector.expect {
-            wrong.push(format!("{}: {:?} but {said:?}", vector.claim, vector.expect));
+            wrong.push(format!(
+                "{}: {:?} but {said:?}",
+                vector.claim, vector.expect
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -58,14 +64,23 @@ fn every_vector_decodes_to_what_it_expects() {
 
 #[test]
 fn no_vector_can_be_cut_short_and_stay_valid() {
-    for vector in stored().into_iter().filter(|vector| vector.expect.is_none()) {
+    for vector in stored()
+        .into_iter()
+        .filter(|vector| vector.expect.is_none())
+    {
         let len = vector.bytes.len();
         // Padding of tables is free; an extents leaf of no entries is 3 bytes.
         if vector.kind == "table" {
             continue;
         }
-        for cut in [0, 1, len / 2, len - 1].into_iter().filter(|cut| *cut < len) {
-            let shorter = Vector { bytes: vector.bytes[..cut].to_vec(), ..vector.clone() };
+        for cut in [0, 1, len / 2, len - 1]
+            .into_iter()
+            .filter(|cut| *cut < len)
+        {
+            let shorter = Vector {
+                bytes: vector.bytes[..cut].to_vec(),
+                ..vector.clone()
+            };
             assert!(shorter.decode().is_err(), "{} cut at {cut}", vector.claim);
         }
     }
@@ -74,13 +89,18 @@ fn no_vector_can_be_cut_short_and_stay_valid() {
 #[test]
 fn no_changed_bit_of_a_sealed_object_or_record_goes_unseen() {
     let hashed = ["config", "header", "object", "blocks"];
-    let valid = stored().into_iter().filter(|vector| vector.expect.is_none());
+    let valid = stored()
+        .into_iter()
+        .filter(|vector| vector.expect.is_none());
     for vector in valid.filter(|vector| hashed.contains(&vector.kind.as_str())) {
         let step = vector.bytes.len() / 200 + 1;
         for at in (0..vector.bytes.len()).step_by(step) {
             let mut bytes = vector.bytes.clone();
             bytes[at] ^= 1 << (at % 8);
-            let changed = Vector { bytes, ..vector.clone() };
+            let changed = Vector {
+                bytes,
+                ..vector.clone()
+            };
             assert!(changed.decode().is_err(), "{} at {at}", vector.claim);
         }
     }

@@ -60,7 +60,10 @@ pub fn decode_extents_page(bytes: &[u8]) -> Result<Page<Extent, Child>> {
 fn read_child(reader: &mut Reader<'_>) -> Result<Child> {
     let len = reader.varint()?;
     reader.require(len > 0, "a child is empty")?;
-    Ok(Child { len, page: reader.array()? })
+    Ok(Child {
+        len,
+        page: reader.array()?,
+    })
 }
 
 /// Reads one extent.
@@ -87,7 +90,9 @@ pub fn would_be_one(before: &Extent, after: &Extent) -> bool {
 
 /// Checks neighbours and the sum of lengths, which it returns.
 pub fn check_extents(reader: &Reader<'_>, extents: &[Extent]) -> Result<u64> {
-    let split = extents.windows(2).any(|pair| would_be_one(&pair[0], &pair[1]));
+    let split = extents
+        .windows(2)
+        .any(|pair| would_be_one(&pair[0], &pair[1]));
     reader.require(!split, "two holes or two zeros are neighbours")?;
     sum(reader, extents.iter().map(|extent| extent.len))
 }

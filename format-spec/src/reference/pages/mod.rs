@@ -42,7 +42,10 @@ pub struct Place {
 impl Place {
     /// The place of the root.
     pub fn root() -> Place {
-        Place { folder: Vec::new(), name: Vec::new() }
+        Place {
+            folder: Vec::new(),
+            name: Vec::new(),
+        }
     }
 
     /// Whether this is the root.
@@ -65,7 +68,11 @@ fn read_page_header(reader: &mut Reader<'_>, page_type: u8) -> Result<(u8, u64)>
     let found = reader.u8()?;
     reader.require(found == page_type, "not a page of this type")?;
     let level = reader.u8()?;
-    reader.limit(u64::from(level), u64::from(LEVEL_MAX), "the level of a page")?;
+    reader.limit(
+        u64::from(level),
+        u64::from(LEVEL_MAX),
+        "the level of a page",
+    )?;
     Ok((level, reader.varint()?))
 }
 
@@ -100,7 +107,10 @@ fn read_groups<'a, T>(
         let group_count = reader.varint()?;
         reader.require(group_count > 0, "a group has no entries")?;
         let left = count - entries.len() as u64;
-        reader.require(group_count <= left, "groups hold more entries than the page")?;
+        reader.require(
+            group_count <= left,
+            "groups hold more entries than the page",
+        )?;
         read_group(reader, group_count, &folder, &mut entries, &mut entry)?;
         before = Some(folder);
     }
@@ -122,7 +132,13 @@ fn read_group<'a, T>(
         let ascends = before.as_ref().is_none_or(|before| *before < name);
         reader.require(ascends, "names do not ascend")?;
         before = Some(name.clone());
-        entries.push(entry(reader, Place { folder: folder.to_vec(), name })?);
+        entries.push(entry(
+            reader,
+            Place {
+                folder: folder.to_vec(),
+                name,
+            },
+        )?);
     }
     Ok(())
 }
@@ -136,12 +152,20 @@ fn read_place(reader: &mut Reader<'_>) -> Result<Place> {
 
 fn read_folder(reader: &mut Reader<'_>) -> Result<Vec<u8>> {
     let folder = reader.bytes()?;
-    reader.limit(folder.len() as u64, FOLDER_MAX, "the length of a folder path")?;
+    reader.limit(
+        folder.len() as u64,
+        FOLDER_MAX,
+        "the length of a folder path",
+    )?;
     if folder.is_empty() {
         return Ok(Vec::new());
     }
     let names = folder.split(|&byte| byte == 0);
-    reader.limit(names.clone().count() as u64, DEPTH_MAX, "the depth of a folder")?;
+    reader.limit(
+        names.clone().count() as u64,
+        DEPTH_MAX,
+        "the depth of a folder",
+    )?;
     for name in names {
         check_name(reader, name)?;
     }
@@ -160,7 +184,10 @@ fn check_name(reader: &Reader<'_>, name: &[u8]) -> Result<()> {
     reader.limit(name.len() as u64, NAME_MAX, "the length of a name")?;
     let has_forbidden = name.iter().any(|&byte| byte == 0 || byte == b'/');
     let fine = !name.is_empty() && !has_forbidden && name != b"." && name != b"..";
-    reader.require(fine, "a name is empty, has a zero or a slash, or is . or ..")
+    reader.require(
+        fine,
+        "a name is empty, has a zero or a slash, or is . or ..",
+    )
 }
 
 fn read_nanoseconds(reader: &mut Reader<'_>) -> Result<u32> {
@@ -172,6 +199,8 @@ fn read_nanoseconds(reader: &mut Reader<'_>) -> Result<u32> {
 }
 
 fn ascend<T>(reader: &Reader<'_>, items: &[T], place: impl Fn(&T) -> &Place) -> Result<()> {
-    let fine = items.windows(2).all(|pair| place(&pair[0]) < place(&pair[1]));
+    let fine = items
+        .windows(2)
+        .all(|pair| place(&pair[0]) < place(&pair[1]));
     reader.require(fine, "children do not ascend")
 }

@@ -37,7 +37,11 @@ pub fn decode_scan_page(bytes: &[u8]) -> Result<Page<ScanEntry, ScanChild>> {
     let mut reader = Reader::new("scan page", bytes);
     let (level, count) = pages::read_page_header(&mut reader, 2)?;
     if level == 0 {
-        return Ok(Page::Leaf(pages::read_groups(&mut reader, count, read_entry)?));
+        return Ok(Page::Leaf(pages::read_groups(
+            &mut reader,
+            count,
+            read_entry,
+        )?));
     }
     let children = pages::read_children(&mut reader, count, read_child)?;
     pages::ascend(&reader, &children, |child| &child.place)?;
@@ -50,12 +54,22 @@ fn read_entry(reader: &mut Reader<'_>, place: Place) -> Result<ScanEntry> {
     let inode = reader.varint()?;
     let flags = reader.u8()?;
     reader.require(flags <= 1, "a reserved flag")?;
-    Ok(ScanEntry { place, ctime_s, ctime_ns, inode, racy: flags == 1 })
+    Ok(ScanEntry {
+        place,
+        ctime_s,
+        ctime_ns,
+        inode,
+        racy: flags == 1,
+    })
 }
 
 fn read_child(reader: &mut Reader<'_>) -> Result<ScanChild> {
     let place = pages::read_place(reader)?;
     let entries = reader.varint()?;
     reader.require(entries > 0, "a child has no entries")?;
-    Ok(ScanChild { place, entries, page: reader.array()? })
+    Ok(ScanChild {
+        place,
+        entries,
+        page: reader.array()?,
+    })
 }

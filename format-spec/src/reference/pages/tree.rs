@@ -16,6 +16,9 @@ const LINK_TARGET_MAX: u64 = 65_536;
 const XATTR_VALUE_MAX: u64 = 65_536;
 const XATTRS_MAX: u64 = 1 << 20;
 
+/// Name and value of an extended attribute.
+pub type Xattr = (Vec<u8>, Vec<u8>);
+
 /// Whose an entry is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Owner {
@@ -84,7 +87,7 @@ pub struct TreeEntry {
     /// Modification time, nanoseconds.
     pub mtime_ns: u32,
     /// Names and values of extended attributes.
-    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub xattrs: Vec<Xattr>,
 }
 
 /// A child of an inner page.
@@ -122,7 +125,12 @@ fn read_child(reader: &mut Reader<'_>) -> Result<TreeChild> {
     let place = pages::read_place(reader)?;
     let [entries, bytes] = [reader.varint()?, reader.varint()?];
     reader.require(entries > 0, "a child has no entries")?;
-    Ok(TreeChild { place, entries, bytes, page: reader.array()? })
+    Ok(TreeChild {
+        place,
+        entries,
+        bytes,
+        page: reader.array()?,
+    })
 }
 
 fn read_owners(reader: &mut Reader<'_>) -> Result<Vec<Owner>> {
@@ -131,7 +139,12 @@ fn read_owners(reader: &mut Reader<'_>) -> Result<Vec<Owner>> {
     for _ in 0..reader.varint()? {
         let [uid, gid] = [reader.varint()?, reader.varint()?];
         let [user, group] = [reader.bytes()?.to_vec(), reader.bytes()?.to_vec()];
-        let owner = Owner { uid, gid, user, group };
+        let owner = Owner {
+            uid,
+            gid,
+            user,
+            group,
+        };
         reader.require(seen.insert(owner.clone()), "an owner is repeated")?;
         owners.push(owner);
     }
@@ -150,21 +163,35 @@ fn read_entry(
         _ => return Err(reader.fault(Fault::Malformed, "more than 12 permission bits")),
     };
     let owner_index = reader.varint()?;
-    let owner = usize::try_from(owner_index).ok().and_then(|index| owners.get(index)).cloned();
+    let owner = usize::try_from(owner_index)
+        .ok()
+        .and_then(|index| owners.get(index))
+        .cloned();
     let owner = owner.ok_or_else(|| reader.fault(Fault::Malformed, "an owner is not there"))?;
-    reader.require(owner_index <= *owners_used as u64, "owners are not in order of first use")?;
+    reader.require(
+        owner_index <= *owners_used as u64,
+        "owners are not in order of first use",
+    )?;
     *owners_used = (*owners_used).max(owner_index as usize + 1);
     let mtime_s = reader.zigzag()?;
     let mtime_ns = pages::read_nanoseconds(reader)?;
     let attributes = read_attributes(reader, kind)?;
     let (kind, xattrs) = attributes.into_kind(reader, kind, &place)?;
-    Ok(TreeEntry { place, kind, mode, owner, mtime_s, mtime_ns, xattrs })
+    Ok(TreeEntry {
+        place,
+        kind,
+        mode,
+        owner,
+        mtime_s,
+        mtime_ns,
+        xattrs,
+    })
 }
 
 /// The attributes of one entry, before the kind has said which of them it needs.
 #[derive(Default)]
 struct Attributes {
-    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    xattrs: Vec<Xattr>,
     content: Option<FileContent>,
     target: Option<Vec<u8>>,
     device: Option<(u64, u64)>,
@@ -176,12 +203,22 @@ fn read_attributes(reader: &mut Reader<'_>, kind: u8) -> Result<Attributes> {
     let mut before = 0;
     for _ in 0..reader.varint()? {
         let tag = reader.u8()?;
-        reader.require(tag > before || (tag, before) == (1, 1), "tags do not ascend")?;
+        reader.require(
+            tag > before || (tag, before) == (1, 1),
+            "tags do not ascend",
+        )?;
         before = tag;
-        reader.require(tag_is_of_kind(tag, kind), "a tag that this kind does not have")?;
+        reader.require(
+            tag_is_of_kind(tag, kind),
+            "a tag that this kind does not have",
+        )?;
         let mut value = Reader::new("attribute", reader.bytes()?);
-        let read = attributes.read(tag, &mut value).and_then(|()| value.finish());
-        read.map_err(|rejection| rejection.within(&format!("tree page before {}", reader.position())))?;
+        let read = attributes
+            .read(tag, &mut value)
+            .and_then(|()| value.finish());
+        read.map_err(|rejection| {
+            rejection.within(&format!("tree page before {}", reader.position()))
+        })?;
     }
     Ok(attributes)
 }
@@ -222,13 +259,28 @@ impl Attributes {
     fn read_xattr(&mut self, value: &mut Reader<'_>) -> Result<()> {
         let name = value.bytes()?.to_vec();
         let fine = !name.is_empty() && !name.contains(&0);
-        value.require(fine, "the name of an extended attribute is empty or has a zero")?;
+        value.require(
+            fine,
+            "the name of an extended attribute is empty or has a zero",
+        )?;
         let ascends = self.xattrs.last().is_none_or(|(before, _)| *before < name);
         value.require(ascends, "extended attributes do not ascend")?;
-        value.limit(value.left() as u64, XATTR_VALUE_MAX, "the value of an extended attribute")?;
+        value.limit(
+            value.left() as u64,
+            XATTR_VALUE_MAX,
+            "the value of an extended attribute",
+        )?;
         self.xattrs.push((name, value.rest().to_vec()));
-        let all: usize = self.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
-        value.limit(all as u64, XATTRS_MAX, "all extended attributes of an entry")
+        let all: usize = self
+            .xattrs
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        value.limit(
+            all as u64,
+            XATTRS_MAX,
+            "all extended attributes of an entry",
+        )
     }
 
     fn read_short(&mut self, value: &mut Reader<'_>) -> Result<()> {
@@ -249,7 +301,11 @@ impl Attributes {
         value.limit(len, i64::MAX as u64, "the length of a file")?;
         let page = value.array()?;
         let level = value.u8()?;
-        value.limit(u64::from(level), u64::from(LEVEL_MAX), "the level of a page")?;
+        value.limit(
+            u64::from(level),
+            u64::from(LEVEL_MAX),
+            "the level of a page",
+        )?;
         value.require(self.content.is_none(), "a content is short and long")?;
         self.content = Some(FileContent::Long { len, page, level });
         Ok(())
@@ -257,19 +313,18 @@ impl Attributes {
 
     fn read_target(&mut self, value: &mut Reader<'_>) -> Result<()> {
         let target = value.rest();
-        value.limit(target.len() as u64, LINK_TARGET_MAX, "the target of a symbolic link")?;
+        value.limit(
+            target.len() as u64,
+            LINK_TARGET_MAX,
+            "the target of a symbolic link",
+        )?;
         let fine = !target.is_empty() && !target.contains(&0);
         value.require(fine, "the target of a symbolic link is empty or has a zero")?;
         self.target = Some(target.to_vec());
         Ok(())
     }
 
-    fn into_kind(
-        self,
-        reader: &Reader<'_>,
-        kind: u8,
-        place: &Place,
-    ) -> Result<(Kind, Vec<(Vec<u8>, Vec<u8>)>)> {
+    fn into_kind(self, reader: &Reader<'_>, kind: u8, place: &Place) -> Result<(Kind, Vec<Xattr>)> {
         let absent = || reader.fault(Fault::Malformed, "a required attribute is absent");
         let kind = match kind {
             1 => Kind::File(self.content.unwrap_or(FileContent::Empty)),
@@ -279,12 +334,19 @@ impl Attributes {
             5 => Kind::Socket,
             6 | 7 => {
                 let (major, minor) = self.device.ok_or_else(absent)?;
-                let device = if kind == 6 { Kind::CharacterDevice } else { Kind::BlockDevice };
+                let device = if kind == 6 {
+                    Kind::CharacterDevice
+                } else {
+                    Kind::BlockDevice
+                };
                 device(major, minor)
             }
             8 => {
                 let leader = self.leader.ok_or_else(absent)?;
-                reader.require(leader < *place, "a hard link to an entry that is not earlier")?;
+                reader.require(
+                    leader < *place,
+                    "a hard link to an entry that is not earlier",
+                )?;
                 Kind::HardLink(leader)
             }
             _ => return Err(reader.fault(Fault::Malformed, "an unknown kind of entry")),
@@ -295,6 +357,9 @@ impl Attributes {
 
 fn read_device_part(value: &mut Reader<'_>) -> Result<u64> {
     let part = value.varint()?;
-    value.require(part <= u64::from(u32::MAX), "a device number is wider than 32 bits")?;
+    value.require(
+        part <= u64::from(u32::MAX),
+        "a device number is wider than 32 bits",
+    )?;
     Ok(part)
 }

@@ -6,7 +6,7 @@ use blockstore_format_spec::vectors::SESSION;
 use blockstore_format_spec::vectors::test_keys;
 
 #[derive(Clone)]
-pub struct Header {
+pub(crate) struct Header {
     pub magic: [u8; 8],
     pub kind: u8,
     pub version: u8,
@@ -22,22 +22,25 @@ pub struct Header {
     pub commitment: Option<[u8; 32]>,
 }
 
-pub fn class_key(data: bool, epoch: u32) -> [u8; 32] {
+pub(crate) fn class_key(data: bool, epoch: u32) -> [u8; 32] {
     let secret = test_keys().epochs.get(&epoch).copied().unwrap_or_default();
     let class = if data { "data" } else { "meta" };
     encode::derive(&format!("blockstore v1 {class} class key"), &secret)
 }
 
-pub fn frame_key(data: bool, epoch: u32, salt: &[u8; 32]) -> [u8; 32] {
-    encode::derive("blockstore v1 frame key", &[class_key(data, epoch), *salt].concat())
+pub(crate) fn frame_key(data: bool, epoch: u32, salt: &[u8; 32]) -> [u8; 32] {
+    encode::derive(
+        "blockstore v1 frame key",
+        &[class_key(data, epoch), *salt].concat(),
+    )
 }
 
-pub fn commitment(key: &[u8; 32]) -> [u8; 32] {
+pub(crate) fn commitment(key: &[u8; 32]) -> [u8; 32] {
     encode::derive("blockstore v1 commitment", key)
 }
 
 impl Header {
-    pub fn new(kind: u8) -> Header {
+    pub(crate) fn new(kind: u8) -> Header {
         Header {
             magic: *b"\x8bBKS\r\n\x1a\n",
             kind,
@@ -60,7 +63,7 @@ impl Header {
         encode::derive("blockstore v1 table key", &[class_key, self.salt].concat())
     }
 
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = self.magic.to_vec();
         out.extend([self.kind, self.version, self.aead, self.wrap]);
         out.extend(self.required.to_le_bytes());
@@ -70,7 +73,10 @@ impl Header {
         out.extend(self.reserved);
         out.extend(self.repository_id);
         out.extend(self.salt);
-        out.extend(self.commitment.unwrap_or_else(|| commitment(&self.table_key())));
+        out.extend(
+            self.commitment
+                .unwrap_or_else(|| commitment(&self.table_key())),
+        );
         out.extend(&encode::hash(&out)[..16]);
         out
     }
@@ -85,7 +91,7 @@ impl Header {
 }
 
 #[derive(Clone, PartialEq)]
-pub struct Origin {
+pub(crate) struct Origin {
     pub salt: [u8; 32],
     pub commitment: [u8; 32],
     pub epoch: u32,
@@ -95,14 +101,21 @@ pub struct Origin {
 }
 
 impl Origin {
-    pub fn new(data: bool, epoch: u32, aead: u8, salt: [u8; 32]) -> Origin {
+    pub(crate) fn new(data: bool, epoch: u32, aead: u8, salt: [u8; 32]) -> Origin {
         let commitment = commitment(&frame_key(data, epoch, &salt));
-        Origin { salt, commitment, epoch, aead, wrap: 0, wrapped_len: 0 }
+        Origin {
+            salt,
+            commitment,
+            epoch,
+            aead,
+            wrap: 0,
+            wrapped_len: 0,
+        }
     }
 }
 
 #[derive(Clone)]
-pub struct Frame {
+pub(crate) struct Frame {
     pub offset: u64,
     pub counter: u64,
     pub stored_len: u32,
@@ -113,7 +126,7 @@ pub struct Frame {
 }
 
 #[derive(Clone)]
-pub struct Table {
+pub(crate) struct Table {
     pub session: [u8; 16],
     pub number: u32,
     pub origins: Vec<Origin>,
@@ -123,11 +136,15 @@ pub struct Table {
 }
 
 impl Table {
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = self.session.to_vec();
         let counts = [self.origins.len(), self.frames.len(), self.chunks.len()];
         out.extend(self.number.to_le_bytes());
-        out.extend(counts.iter().flat_map(|&count| (count as u32).to_le_bytes()));
+        out.extend(
+            counts
+                .iter()
+                .flat_map(|&count| (count as u32).to_le_bytes()),
+        );
         for origin in &self.origins {
             out.extend([origin.salt, origin.commitment].concat());
             out.extend(origin.epoch.to_le_bytes());
@@ -151,7 +168,7 @@ impl Table {
 }
 
 #[derive(Clone)]
-pub struct Tail {
+pub(crate) struct Tail {
     pub header: Vec<u8>,
     pub object_len: u64,
     pub table_offset: u64,
@@ -188,7 +205,7 @@ impl Tail {
 
 /// A frame to be sealed: its pieces (chunks or pages; one payload in other objects), and how.
 #[derive(Clone)]
-pub struct Pieces {
+pub(crate) struct Pieces {
     pub pieces: Vec<Vec<u8>>,
     pub codec: u8,
     /// What is sealed where it is not what the codec makes of the pieces.
@@ -198,23 +215,35 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    pub fn plain(pieces: &[&[u8]]) -> Pieces {
+    pub(crate) fn plain(pieces: &[&[u8]]) -> Pieces {
         let pieces = pieces.iter().map(|piece| piece.to_vec()).collect();
-        Pieces { pieces, codec: 0, stored: None, moved: None }
+        Pieces {
+            pieces,
+            codec: 0,
+            stored: None,
+            moved: None,
+        }
     }
 
-    pub fn zstd(pieces: &[&[u8]]) -> Pieces {
-        Pieces { codec: 1, ..Pieces::plain(pieces) }
+    pub(crate) fn zstd(pieces: &[&[u8]]) -> Pieces {
+        Pieces {
+            codec: 1,
+            ..Pieces::plain(pieces)
+        }
     }
 
-    pub fn stored(plain_len: usize, codec: u8, stored: &[u8]) -> Pieces {
+    pub(crate) fn stored(plain_len: usize, codec: u8, stored: &[u8]) -> Pieces {
         let plain = Pieces::plain(&[&vec![0; plain_len]]);
-        Pieces { codec, stored: Some(stored.to_vec()), ..plain }
+        Pieces {
+            codec,
+            stored: Some(stored.to_vec()),
+            ..plain
+        }
     }
 }
 
 #[derive(Clone)]
-pub struct Object {
+pub(crate) struct Object {
     pub header: Header,
     pub session: [u8; 16],
     pub number: u32,
@@ -226,7 +255,7 @@ pub struct Object {
 }
 
 impl Object {
-    pub fn new(kind: u8, frames: Vec<Pieces>) -> Object {
+    pub(crate) fn new(kind: u8, frames: Vec<Pieces>) -> Object {
         Object {
             header: Header::new(kind),
             session: SESSION,
@@ -250,16 +279,27 @@ impl Object {
     }
 
     fn own_origin(&self) -> Origin {
-        Origin::new(self.is_data(), self.header.epoch, self.header.aead, self.header.salt)
+        Origin::new(
+            self.is_data(),
+            self.header.epoch,
+            self.header.aead,
+            self.header.salt,
+        )
     }
 
     /// Header, frames, and the table that describes them.
-    pub fn body_and_table(&self) -> (Vec<u8>, Table) {
+    pub(crate) fn body_and_table(&self) -> (Vec<u8>, Table) {
         let mut body = self.header.encode();
         let (session, number) = (self.session, self.number);
         let origins = vec![self.own_origin()];
-        let mut table =
-            Table { session, number, origins, frames: vec![], chunks: vec![], padding: vec![0; 16] };
+        let mut table = Table {
+            session,
+            number,
+            origins,
+            frames: vec![],
+            chunks: vec![],
+            padding: vec![0; 16],
+        };
         let mut own_counter = 0;
         for pieces in &self.frames {
             let own = (self.own_origin(), own_counter);
@@ -300,22 +340,35 @@ impl Object {
             stored_len: sealed.len() as u32,
             plain_len: plaintext.len() as u32,
             origin: index as u32,
-            chunk_count: if is_pack { pieces.pieces.len() as u32 } else { 0 },
+            chunk_count: if is_pack {
+                pieces.pieces.len() as u32
+            } else {
+                0
+            },
             codec: pieces.codec,
         });
         if is_pack {
-            let chunks = pieces.pieces.iter().map(|p| (self.piece_id(p), p.len() as u32));
+            let chunks = pieces
+                .pieces
+                .iter()
+                .map(|p| (self.piece_id(p), p.len() as u32));
             table.chunks.extend(chunks);
         }
         body.extend(sealed);
     }
 
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let (mut body, table) = self.body_and_table();
         let table_offset = body.len();
         let aad = self.header.aad(1, &self.header.salt, 0);
         let key = self.header.table_key();
-        body.extend(encode::seal(self.header.aead, &key, 0, &aad, &table.encode()));
+        body.extend(encode::seal(
+            self.header.aead,
+            &key,
+            0,
+            &aad,
+            &table.encode(),
+        ));
         (self.edit_body)(&mut body, table_offset);
         let mut hashes: Vec<u8> = body.chunks(65_536).flat_map(encode::hash).collect();
         let mut tail = self.tail(&body, table_offset, hashes.len());

@@ -3,7 +3,7 @@
 use blockstore_format_spec::vectors::SESSION;
 
 #[derive(Clone)]
-pub enum Cbor {
+pub(crate) enum Cbor {
     Uint(u64),
     Negative(u64),
     Bytes(Vec<u8>),
@@ -28,7 +28,7 @@ fn head(major: u8, argument: u64) -> Vec<u8> {
 }
 
 impl Cbor {
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         match self {
             Cbor::Uint(value) => head(0, *value),
             Cbor::Negative(argument) => head(1, *argument),
@@ -39,7 +39,9 @@ impl Cbor {
                 head(4, self.len()).into_iter().chain(items).collect()
             }
             Cbor::Map(fields) => {
-                let fields = fields.iter().flat_map(|(k, v)| [head(0, *k), v.encode()].concat());
+                let fields = fields
+                    .iter()
+                    .flat_map(|(k, v)| [head(0, *k), v.encode()].concat());
                 head(5, self.len()).into_iter().chain(fields).collect()
             }
             Cbor::Raw(bytes) => bytes.clone(),
@@ -56,7 +58,11 @@ impl Cbor {
 }
 
 /// Replaces, adds in order, or (by `None`) removes a field.
-pub fn with(mut fields: Vec<(u64, Cbor)>, key: u64, value: Option<Cbor>) -> Vec<(u64, Cbor)> {
+pub(crate) fn with(
+    mut fields: Vec<(u64, Cbor)>,
+    key: u64,
+    value: Option<Cbor>,
+) -> Vec<(u64, Cbor)> {
     fields.retain(|(found, _)| *found != key);
     if let Some(value) = value {
         fields.push((key, value));
@@ -65,7 +71,7 @@ pub fn with(mut fields: Vec<(u64, Cbor)>, key: u64, value: Option<Cbor>) -> Vec<
     fields
 }
 
-pub fn text(value: &str) -> Cbor {
+pub(crate) fn text(value: &str) -> Cbor {
     Cbor::Text(value.into())
 }
 
@@ -73,7 +79,7 @@ fn time(seconds: Cbor, nanoseconds: u64) -> Cbor {
     Cbor::Map(vec![(0, seconds), (1, Cbor::Uint(nanoseconds))])
 }
 
-pub struct RootFields {
+pub(crate) struct RootFields {
     pub name: Vec<u8>,
     pub page_type: u64,
     pub page: [u8; 32],
@@ -82,7 +88,7 @@ pub struct RootFields {
     pub bytes: u64,
 }
 
-pub fn root(fields: &RootFields) -> Vec<(u64, Cbor)> {
+pub(crate) fn root(fields: &RootFields) -> Vec<(u64, Cbor)> {
     vec![
         (0, Cbor::Bytes(fields.name.clone())),
         (1, Cbor::Uint(fields.page_type)),
@@ -93,12 +99,19 @@ pub fn root(fields: &RootFields) -> Vec<(u64, Cbor)> {
     ]
 }
 
-pub fn vector_root() -> Vec<(u64, Cbor)> {
+pub(crate) fn vector_root() -> Vec<(u64, Cbor)> {
     let name = b"/home/ana".to_vec();
-    root(&RootFields { name, page_type: 1, page: [7; 32], level: 0, entries: 3, bytes: 12 })
+    root(&RootFields {
+        name,
+        page_type: 1,
+        page: [7; 32],
+        level: 0,
+        entries: 3,
+        bytes: 12,
+    })
 }
 
-pub fn commit(root: Vec<(u64, Cbor)>) -> Vec<(u64, Cbor)> {
+pub(crate) fn commit(root: Vec<(u64, Cbor)>) -> Vec<(u64, Cbor)> {
     vec![
         (0, Cbor::Bytes(SESSION.to_vec())),
         (1, Cbor::Uint(1)),
@@ -121,13 +134,15 @@ pub fn commit(root: Vec<(u64, Cbor)>) -> Vec<(u64, Cbor)> {
             ])]),
         ),
         (14, Cbor::Uint(1)),
-        (15, Cbor::Map((0..9).map(|key| (key, Cbor::Uint(key * 1000))).collect())),
+        (
+            15,
+            Cbor::Map((0..9).map(|key| (key, Cbor::Uint(key * 1000))).collect()),
+        ),
         (16, Cbor::Uint(0)),
     ]
 }
 
-
-pub fn intent() -> Vec<(u64, Cbor)> {
+pub(crate) fn intent() -> Vec<(u64, Cbor)> {
     vec![
         (0, Cbor::Bytes(SESSION.to_vec())),
         (1, time(Cbor::Uint(1_700_000_000), 0)),
@@ -140,7 +155,7 @@ pub fn intent() -> Vec<(u64, Cbor)> {
 
 /// An index run of one pack, one origin, one frame and two entries.
 #[derive(Clone)]
-pub struct Run {
+pub(crate) struct Run {
     pub session: [u8; 16],
     pub number: u32,
     pub counts: Option<[u32; 5]>,
@@ -157,7 +172,7 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn new() -> Run {
+    pub(crate) fn new() -> Run {
         Run {
             session: SESSION,
             number: 1,
@@ -175,24 +190,45 @@ impl Run {
         }
     }
 
-    pub fn encode(&self) -> Vec<u8> {
-        let real = [1, 1, 1, self.entries.len() as u32, self.replaced.len() as u32];
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let real = [
+            1,
+            1,
+            1,
+            self.entries.len() as u32,
+            self.replaced.len() as u32,
+        ];
         let mut out = [&self.session[..], &self.number.to_le_bytes()].concat();
-        out.extend(self.counts.unwrap_or(real).iter().flat_map(|count| count.to_le_bytes()));
+        out.extend(
+            self.counts
+                .unwrap_or(real)
+                .iter()
+                .flat_map(|count| count.to_le_bytes()),
+        );
         out.extend(self.reserved);
         out.extend([&SESSION[..], &0_u32.to_le_bytes(), &[self.pack_class]].concat());
         out.extend(self.pack_reserved);
         out.extend(1000_u64.to_le_bytes());
         out.extend([[3; 32], [4; 32]].concat());
         out.extend([&1_u32.to_le_bytes()[..], &[1, 0, 0, 0]].concat());
-        out.extend([self.frame_pack.to_le_bytes(), self.frame_origin.to_le_bytes()].concat());
+        out.extend(
+            [
+                self.frame_pack.to_le_bytes(),
+                self.frame_origin.to_le_bytes(),
+            ]
+            .concat(),
+        );
         out.extend([128_u64.to_le_bytes(), 0_u64.to_le_bytes()].concat());
         out.extend([46_u32.to_le_bytes(), self.frame_plain_len.to_le_bytes()].concat());
         out.push(self.frame_codec);
         out.extend(self.frame_reserved);
         for (id, frame, offset, len) in &self.entries {
             out.extend(id);
-            out.extend([frame, offset, len].into_iter().flat_map(|field| field.to_le_bytes()));
+            out.extend(
+                [frame, offset, len]
+                    .into_iter()
+                    .flat_map(|field| field.to_le_bytes()),
+            );
         }
         for (session, number) in &self.replaced {
             out.extend([&session[..], &number.to_le_bytes()].concat());

@@ -8,7 +8,7 @@ use blockstore_format_spec::vectors::REPOSITORY_ID;
 use blockstore_format_spec::vectors::SLOT;
 use blockstore_format_spec::vectors::test_keys;
 
-pub struct Record {
+pub(crate) struct Record {
     pub magic: [u8; 8],
     pub kind: u8,
     pub version: u8,
@@ -21,19 +21,33 @@ pub struct Record {
 }
 
 impl Record {
-    pub fn new(kind: u8, body: Vec<u8>, tag_key: [u8; 32]) -> Record {
+    pub(crate) fn new(kind: u8, body: Vec<u8>, tag_key: [u8; 32]) -> Record {
         let magic = *b"\x8bBKR\r\n\x1a\n";
         let (version, reserved, required, optional, body_len) = (1, 0, 0, 0, None);
-        Record { magic, kind, version, reserved, required, optional, body_len, body, tag_key }
+        Record {
+            magic,
+            kind,
+            version,
+            reserved,
+            required,
+            optional,
+            body_len,
+            body,
+            tag_key,
+        }
     }
 
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = self.magic.to_vec();
         out.extend([self.kind, self.version]);
         out.extend(self.reserved.to_le_bytes());
         out.extend(self.required.to_le_bytes());
         out.extend(self.optional.to_le_bytes());
-        out.extend(self.body_len.unwrap_or(self.body.len() as u32).to_le_bytes());
+        out.extend(
+            self.body_len
+                .unwrap_or(self.body.len() as u32)
+                .to_le_bytes(),
+        );
         out.extend(&self.body);
         out.extend(encode::keyed(&self.tag_key, &out));
         out.extend(encode::hash(&out));
@@ -41,7 +55,7 @@ impl Record {
     }
 }
 
-pub fn config_body() -> Vec<(u64, Cbor)> {
+pub(crate) fn config_body() -> Vec<(u64, Cbor)> {
     vec![
         (0, Cbor::Bytes(REPOSITORY_ID.to_vec())),
         (1, Cbor::Uint(1_700_000_000)),
@@ -54,15 +68,19 @@ pub fn config_body() -> Vec<(u64, Cbor)> {
     ]
 }
 
-pub fn config(body: Vec<(u64, Cbor)>) -> Record {
+pub(crate) fn config(body: Vec<(u64, Cbor)>) -> Record {
     config_of_bytes(Cbor::Map(body).encode())
 }
 
-pub fn config_of_bytes(body: Vec<u8>) -> Record {
-    Record::new(1, body, encode::derive("blockstore v1 config key", &test_keys().stable))
+pub(crate) fn config_of_bytes(body: Vec<u8>) -> Record {
+    Record::new(
+        1,
+        body,
+        encode::derive("blockstore v1 config key", &test_keys().stable),
+    )
 }
 
-pub fn bundle() -> Vec<u8> {
+pub(crate) fn bundle() -> Vec<u8> {
     let keys = test_keys();
     let mut out = vec![1, 1, 2, 0];
     out.extend(keys.stable);
@@ -75,21 +93,28 @@ pub fn bundle() -> Vec<u8> {
 
 const SALT: [u8; 32] = [0x5a; 32];
 
-pub fn password_kek() -> [u8; 32] {
+pub(crate) fn password_kek() -> [u8; 32] {
     let parameters = argon2::Params::new(8, 1, 1, Some(32)).expect("small and valid");
     let version = argon2::Version::V0x13;
     let argon2 = argon2::Argon2::new(argon2::Algorithm::Argon2id, version, parameters);
     let mut kek = [0; 32];
-    argon2.hash_password_into(PASSWORD, &SALT, &mut kek).expect("derives");
+    argon2
+        .hash_password_into(PASSWORD, &SALT, &mut kek)
+        .expect("derives");
     kek
 }
 
-pub fn key_file_kek() -> [u8; 32] {
+pub(crate) fn key_file_kek() -> [u8; 32] {
     encode::derive("blockstore v1 key file", &[&SALT[..], &KEY_FILE].concat())
 }
 
 /// Body of a slot with these secrets sealed under the name `slot`.
-pub fn slot_body(way: u64, kek: &[u8; 32], slot: [u8; 16], bundle: &[u8]) -> Vec<(u64, Cbor)> {
+pub(crate) fn slot_body(
+    way: u64,
+    kek: &[u8; 32],
+    slot: [u8; 16],
+    bundle: &[u8],
+) -> Vec<(u64, Cbor)> {
     let sealed = encode::seal(1, kek, 0, &[REPOSITORY_ID, slot].concat(), bundle);
     let mut body = vec![(0, Cbor::Uint(way)), (1, Cbor::Bytes(SALT.to_vec()))];
     if way == 1 {
@@ -104,12 +129,16 @@ pub fn slot_body(way: u64, kek: &[u8; 32], slot: [u8; 16], bundle: &[u8]) -> Vec
     body
 }
 
-pub fn slot(kek: &[u8; 32], body: Vec<(u64, Cbor)>) -> Record {
-    Record::new(2, Cbor::Map(body).encode(), encode::derive("blockstore v1 commitment", kek))
+pub(crate) fn slot(kek: &[u8; 32], body: Vec<(u64, Cbor)>) -> Record {
+    Record::new(
+        2,
+        Cbor::Map(body).encode(),
+        encode::derive("blockstore v1 commitment", kek),
+    )
 }
 
 /// The slot with password of the vectors.
-pub fn password_slot() -> Record {
+pub(crate) fn password_slot() -> Record {
     let kek = password_kek();
     slot(&kek, slot_body(1, &kek, SLOT, &bundle()))
 }

@@ -6,20 +6,20 @@
 mod clear;
 mod manifest;
 mod payloads;
-mod sealed;
+pub(crate) mod sealed;
 
 /// The classes, as the head of a vector spells them.
-pub const VALID: &str = "valid";
-pub const TRUNCATED: &str = "truncated";
-pub const CHECKSUM: &str = "bad checksum";
-pub const VERSION: &str = "unknown version";
-pub const FLAG: &str = "unknown required flag";
-pub const LIMIT: &str = "limit exceeded";
-pub const MALFORMED: &str = "malformed";
-pub const WRONG_KEY: &str = "wrong key";
+pub(crate) const VALID: &str = "valid";
+pub(crate) const TRUNCATED: &str = "truncated";
+pub(crate) const CHECKSUM: &str = "bad checksum";
+pub(crate) const VERSION: &str = "unknown version";
+pub(crate) const FLAG: &str = "unknown required flag";
+pub(crate) const LIMIT: &str = "limit exceeded";
+pub(crate) const MALFORMED: &str = "malformed";
+pub(crate) const WRONG_KEY: &str = "wrong key";
 
 /// The vectors of one kind, with what their heads have in common.
-pub struct Set {
+pub(crate) struct Set {
     kind: &'static str,
     name: String,
     context: String,
@@ -28,7 +28,12 @@ pub struct Set {
 
 impl Set {
     fn new(kind: &'static str, name: &str, context: &str) -> Set {
-        Set { kind, name: name.into(), context: context.into(), made: Vec::new() }
+        Set {
+            kind,
+            name: name.into(),
+            context: context.into(),
+            made: Vec::new(),
+        }
     }
 
     /// Adds the file `<kind>_<claim>.vec`.
@@ -46,7 +51,10 @@ impl Set {
         comment: &str,
         bytes: impl Into<Vec<u8>>,
     ) {
-        let mut head = format!("kind: {}\nexpect: {expect}\ncomment: {comment}\n", self.kind);
+        let mut head = format!(
+            "kind: {}\nexpect: {expect}\ncomment: {comment}\n",
+            self.kind
+        );
         for (key, value) in [("name", self.name.as_str()), ("context", context)] {
             if !value.is_empty() {
                 head.push_str(&format!("{key}: {value}\n"));
@@ -59,7 +67,15 @@ impl Set {
 }
 
 /// All vectors: claim and file.
-pub fn all() -> Vec<(String, Vec<u8>)> {
-    let sets = [clear::all(), sealed::all(), payloads::all(), manifest::all()];
-    sets.into_iter().flatten().flat_map(|set| set.made).collect()
+pub(crate) fn all() -> Vec<(String, Vec<u8>)> {
+    let sets = [
+        clear::all(),
+        sealed::all(),
+        payloads::all(),
+        manifest::all(),
+    ];
+    sets.into_iter()
+        .flatten()
+        .flat_map(|set| set.made)
+        .collect()
 }
