@@ -2,7 +2,6 @@
 
 use crate::reference::bytes::Reader;
 use crate::reference::fault::Fault;
-use crate::reference::fault::Rejection;
 use crate::reference::fault::Result;
 use crate::reference::header;
 use crate::reference::header::HEADER_LEN;
@@ -68,6 +67,7 @@ pub fn decode_object(
     let layout = header::decode_trailer(&bytes[hashes_offset..], &bytes[..HEADER_LEN], object_len)?;
     let sealed_table = &bytes[layout.table_offset as usize..hashes_offset];
     let table = unseal_table(sealed_table, &header, &layout, name, keyring)?;
+    check_frames(header.kind, &table)?;
     let mut frames = Vec::new();
     for frame in &table.frames {
         let start = frame.offset as usize;
@@ -77,10 +77,10 @@ pub fn decode_object(
     let payload = match header.kind {
         1 => Payload::Chunks(cut(&frames, &table, |chunk| keyring.chunk_id(chunk))?),
         2 => Payload::Pages(cut(&frames, &table, |page| keyring.page_id(page))?),
-        3 => Payload::Run(decode_index_run(&join(&frames, RUN_MAX)?, name)?),
-        4 => Payload::Commit(Box::new(decode_snapshot(one(&frames)?, name)?)),
-        5 => none(&frames)?,
-        _ => Payload::Intent(decode_intent(one(&frames)?, name)?),
+        3 => Payload::Run(decode_index_run(&frames.concat(), name)?),
+        4 => Payload::Commit(Box::new(decode_snapshot(&frames.concat(), name)?)),
+        5 => Payload::Abort,
+        _ => Payload::Intent(decode_intent(&frames.concat(), name)?),
     };
     Ok(Object {
         header,
@@ -110,27 +110,21 @@ fn cut(
     Ok(pieces)
 }
 
-fn join(frames: &[Vec<u8>], limit: u64) -> Result<Vec<u8>> {
-    let len: usize = frames.iter().map(Vec::len).sum();
-    Reader::new("payload", &[]).limit(len as u64, limit, "its length")?;
-    Ok(frames.concat())
-}
-
-fn one(frames: &[Vec<u8>]) -> Result<&[u8]> {
-    let [frame] = frames else {
-        return Err(Rejection::new(Fault::Malformed, "payload", "not one frame"));
-    };
-    Reader::new("payload", &[]).limit(frame.len() as u64, PAYLOAD_MAX, "its length")?;
-    Ok(frame)
-}
-
-fn none(frames: &[Vec<u8>]) -> Result<Payload> {
-    if frames.is_empty() {
-        return Ok(Payload::Abort);
+/// What the kind says about frames, before any of them is opened.
+fn check_frames(kind: u8, table: &Table) -> Result<()> {
+    let reader = Reader::new("frames", &[]);
+    let sum = table
+        .frames
+        .iter()
+        .map(|frame| u64::from(frame.plain_len))
+        .sum();
+    match kind {
+        3 => reader.limit(sum, RUN_MAX, "the payload"),
+        5 => reader.require(table.frames.is_empty(), "an ABORT holds a frame"),
+        4 | 6 => {
+            reader.require(table.frames.len() == 1, "not one frame")?;
+            reader.limit(sum, PAYLOAD_MAX, "the payload")
+        }
+        _ => Ok(()),
     }
-    Err(Rejection::new(
-        Fault::Malformed,
-        "payload",
-        "an ABORT holds a frame",
-    ))
 }
