@@ -204,3 +204,28 @@ fn ascend<T>(reader: &Reader<'_>, items: &[T], place: impl Fn(&T) -> &Place) -> 
         .all(|pair| place(&pair[0]) < place(&pair[1]));
     reader.require(fine, "children do not ascend")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_refused_by_its_length_before_it_is_read() {
+        let page = vec![3; (PAGE_MAX + 1) as usize];
+        let refused = extents::decode_extents_page(&page).expect_err("refused");
+        assert_eq!(refused.fault, Fault::LimitExceeded);
+    }
+
+    #[test]
+    fn the_path_of_an_entry_is_the_folder_of_its_children() {
+        let place = |folder: &[u8], name: &[u8]| Place {
+            folder: folder.into(),
+            name: name.into(),
+        };
+        assert_eq!(Place::root().path(), b"");
+        assert_eq!(place(b"", b"a").path(), b"a");
+        assert_eq!(place(b"a", b"b").path(), b"a\0b");
+        assert!(place(b"a", b"z") < place(b"a\0b", b"a"));
+        assert!(place(b"a\0b", b"a") < place(b"a b", b"a"));
+    }
+}

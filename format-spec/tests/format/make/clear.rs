@@ -229,6 +229,8 @@ fn config_body() -> Set {
         "a map of indefinite length",
         raw(indefinite),
     );
+    let text_key = [&plain[..1], &[0x61, b'a'], &plain[2..]].concat();
+    set.add("key_text", MALFORMED, "a key that is a text", raw(text_key));
     let mut turned = record::config_body();
     turned.swap(2, 3);
     set.add(

@@ -145,6 +145,17 @@ fn tree_shape() -> Set {
         "a group without entries follows",
         hollow,
     );
+    let hollow = tree_leaf(
+        &owners,
+        1,
+        &[group(b"", &[]), group(b"a", &[file(b"b").encode()])],
+    );
+    set.add(
+        "group_empty_first",
+        MALFORMED,
+        "a group without entries comes first",
+        hollow,
+    );
     let long = [vec![1, 0, 0x81, 0x00], plain()[3..].to_vec()].concat();
     set.add(
         "varint_long",

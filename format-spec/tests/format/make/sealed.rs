@@ -493,6 +493,13 @@ fn codecs() -> Set {
         "the greatest window",
         object(1, &window),
     );
+    let reserved = edited(9, frame[9] | 6);
+    set.add(
+        "zstd_block",
+        MALFORMED,
+        "a block of the reserved type",
+        reserved,
+    );
     let two = [&frame[..], &frame[..]].concat();
     set.add(
         "zstd_two_frames",
@@ -789,6 +796,18 @@ fn tables_without_chunks() -> Set {
         VALID,
         "no chunks, number 0",
         table.encode(),
+    );
+    let alone = Table {
+        origins: vec![],
+        frames: vec![],
+        ..table.clone()
+    };
+    set.add_in(
+        "table offset 128",
+        "no_origin_no_frames",
+        MALFORMED,
+        "origin 0 is absent",
+        alone.encode(),
     );
     table.number = 1;
     set.add(
