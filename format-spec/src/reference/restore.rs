@@ -1,8 +1,9 @@
 //! Restoring a snapshot into a new folder: whole, in order, one thing after the other.
 //!
 //! A walk has proved that the parent of each entry is a folder of the same tree, and every folder is made
-//! here and not found: no symbolic link can stand on the way of a path. First everything is made, then
-//! metadata is set from the last entry to the first, so that a folder's times are set after its children.
+//! here and not found: no symbolic link can stand on the way of a path. First everything is made, which touches
+//! the times of folders; then metadata is set from the last entry to the first, so that a folder whose mode
+//! closes it is closed after its children were reached.
 
 use crate::reference::fault::Fault;
 use crate::reference::fault::Rejection;

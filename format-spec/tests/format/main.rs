@@ -4,3 +4,4 @@ mod encode;
 mod make;
 mod repository;
 mod vectors;
+mod walks;

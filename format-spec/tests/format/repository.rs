@@ -177,7 +177,11 @@ fn write_repository(repo: &Path, content: &Content) {
     );
     put(repo, SLOT_NAME, &record::password_slot().encode());
     let (first, rest) = content.chunks.split_at(1);
-    let data = Object::new(1, vec![Pieces::plain(&[&first[0]]), compressed(rest)]);
+    let mut frames = vec![Pieces::plain(&[&first[0]])];
+    if !rest.is_empty() {
+        frames.push(compressed(rest));
+    }
+    let data = Object::new(1, frames);
     put(
         repo,
         &format!("packs/{SESSION_HEX}/00000000.data"),
@@ -376,6 +380,53 @@ fn a_changed_chunk_is_never_restored() {
     let root = only_root(&repository);
     let refused = restore(&mut repository, &root, &temp.path().join("target"));
     assert_eq!(refused.expect_err("refused").fault, Fault::BadChecksum);
+}
+
+#[test]
+fn a_chunk_under_the_id_of_another_is_never_restored() {
+    let (temp, content) = written();
+    let (first, rest) = content.chunks.split_at(1);
+    let mut data = Object::new(1, vec![Pieces::plain(&[&first[0]]), compressed(rest)]);
+    data.edit_table = |table| {
+        let taken = table.chunks[2].0;
+        table.chunks[2].0 = std::mem::replace(&mut table.chunks[1].0, taken);
+    };
+    let name = format!("packs/{SESSION_HEX}/00000000.data");
+    put(temp.path(), &name, &numbered(data, 0));
+    let mut repository = open(temp.path());
+    let root = only_root(&repository);
+    let refused = restore(&mut repository, &root, &temp.path().join("target"));
+    assert_eq!(refused.expect_err("refused").fault, Fault::BadChecksum);
+}
+
+#[test]
+fn a_chunk_has_the_length_of_its_extent() {
+    let temp = TempDir::new().expect("a folder");
+    let chunk = b"twelve bytes".to_vec();
+    let file = entry(b"", 1).with(2, pages::chunk(11, id("chunk", &chunk)));
+    let leaf = one_leaf(&[pages::group(b"", &[file.encode()])], 1);
+    let (name, page) = (b"/source".to_vec(), id("page", &leaf));
+    let fields = RootFields {
+        name,
+        page_type: 1,
+        page,
+        level: 0,
+        entries: 1,
+        bytes: 11,
+    };
+    let root = payload::root(&fields);
+    write_repository(
+        temp.path(),
+        &Content {
+            chunks: vec![chunk],
+            pages: vec![leaf],
+            root,
+        },
+    );
+    let mut repository = open(temp.path());
+    let root = only_root(&repository);
+    let refused = restore(&mut repository, &root, &temp.path().join("target"));
+    assert_eq!(refused.expect_err("refused").fault, Fault::Malformed);
 }
 
 #[test]
