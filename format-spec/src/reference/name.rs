@@ -1,0 +1,158 @@
+//! Names of objects (FORMAT.md section 3): one spelling each.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+/// 128 random bits: a session, a slot or a repository.
+pub type Id = [u8; 16];
+
+/// The name of an object that version 1 writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ObjectName {
+    /// `config/<n>`
+    Config(u32),
+    /// `keys/<slot>`
+    Slot(Id),
+    /// `intents/<session>`
+    Intent(Id),
+    /// `packs/<session>/<n>.data`
+    DataPack(Id, u32),
+    /// `packs/<session>/<n>.meta`
+    MetaPack(Id, u32),
+    /// `index/<session>-<n>`
+    IndexRun(Id, u32),
+    /// `snapshots/<session>`
+    Snapshot(Id),
+}
+
+impl ObjectName {
+    /// Reads a name; nothing where the spelling is another or the kind is not of version 1.
+    pub fn parse(text: &str) -> Option<ObjectName> {
+        let (folder, rest) = text.split_once('/')?;
+        match folder {
+            "config" => number(rest).map(ObjectName::Config),
+            "keys" => id(rest).map(ObjectName::Slot),
+            "intents" => id(rest).map(ObjectName::Intent),
+            "snapshots" => id(rest).map(ObjectName::Snapshot),
+            "index" => {
+                let (session, n) = rest.split_once('-')?;
+                Some(ObjectName::IndexRun(id(session)?, number(n)?))
+            }
+            "packs" => pack(rest),
+            _ => None,
+        }
+    }
+
+    /// The session and number that the object's table repeats; nothing for clear records.
+    pub fn session(&self) -> Option<(Id, u32)> {
+        match *self {
+            ObjectName::Config(_) | ObjectName::Slot(_) => None,
+            ObjectName::Intent(session) | ObjectName::Snapshot(session) => Some((session, 0)),
+            ObjectName::DataPack(session, n)
+            | ObjectName::MetaPack(session, n)
+            | ObjectName::IndexRun(session, n) => Some((session, n)),
+        }
+    }
+
+    /// Whether a sealed object of this name may be of this kind.
+    pub fn allows_kind(&self, kind: u8) -> bool {
+        match self {
+            ObjectName::Config(_) | ObjectName::Slot(_) => false,
+            ObjectName::DataPack(..) => kind == 1,
+            ObjectName::MetaPack(..) => kind == 2,
+            ObjectName::IndexRun(..) => kind == 3,
+            ObjectName::Snapshot(_) => kind == 4 || kind == 5,
+            ObjectName::Intent(_) => kind == 6,
+        }
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ObjectName::Config(n) => write!(f, "config/{n:08x}"),
+            ObjectName::Slot(id) => write!(f, "keys/{}", hex(id)),
+            ObjectName::Intent(id) => write!(f, "intents/{}", hex(id)),
+            ObjectName::DataPack(id, n) => write!(f, "packs/{}/{n:08x}.data", hex(id)),
+            ObjectName::MetaPack(id, n) => write!(f, "packs/{}/{n:08x}.meta", hex(id)),
+            ObjectName::IndexRun(id, n) => write!(f, "index/{}-{n:08x}", hex(id)),
+            ObjectName::Snapshot(id) => write!(f, "snapshots/{}", hex(id)),
+        }
+    }
+}
+
+fn pack(rest: &str) -> Option<ObjectName> {
+    let (session, file) = rest.split_once('/')?;
+    let session = id(session)?;
+    let (n, class) = file.split_once('.')?;
+    match class {
+        "data" => Some(ObjectName::DataPack(session, number(n)?)),
+        "meta" => Some(ObjectName::MetaPack(session, number(n)?)),
+        _ => None,
+    }
+}
+
+fn number(text: &str) -> Option<u32> {
+    let digits = unhex(text)?;
+    let [a, b, c, d] = digits.try_into().ok()?;
+    Some(u32::from_le_bytes([d, c, b, a]))
+}
+
+fn id(text: &str) -> Option<Id> {
+    unhex(text)?.try_into().ok()
+}
+
+/// Lowercase hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The bytes of lowercase hexadecimal digits; nothing for any other text.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: &u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let digits: Vec<u8> = text.as_bytes().iter().map(digit).collect::<Option<_>>()?;
+    let pairs = digits.chunks_exact(2);
+    let whole = pairs.remainder().is_empty();
+    whole.then(|| pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_one_spelling() {
+        let session = "000102030405060708090a0b0c0d0e0f";
+        for text in [
+            "config/0000000a".to_string(),
+            format!("keys/{session}"),
+            format!("packs/{session}/00000001.data"),
+            format!("packs/{session}/ffffffff.meta"),
+            format!("index/{session}-00000002"),
+            format!("snapshots/{session}"),
+            format!("intents/{session}"),
+        ] {
+            let name = ObjectName::parse(&text).expect("a name of version 1");
+            assert_eq!(name.to_string(), text);
+        }
+        assert_eq!(ObjectName::parse("config/0000000A"), None);
+        assert_eq!(ObjectName::parse("config/a"), None);
+        assert_eq!(ObjectName::parse("config/0000000a/"), None);
+        assert_eq!(
+            ObjectName::parse(&format!("packs/{session}/00000001.Data")),
+            None
+        );
+        assert_eq!(
+            ObjectName::parse(&format!("snapshots/{}", session.to_uppercase())),
+            None
+        );
+    }
+}

@@ -1,0 +1,7 @@
+//! FORMAT.md against its reference decoder, by way of a writer that shares nothing with either reader.
+
+mod encode;
+mod make;
+mod repository;
+mod vectors;
+mod walks;
