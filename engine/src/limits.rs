@@ -82,8 +82,8 @@ pub const SYMLINK_LEN_LIMIT: usize = 64 * KIB;
 pub const XATTR_LEN_LIMIT: usize = 64 * KIB;
 /// All extended attributes of one entry together.
 pub const XATTRS_LEN_LIMIT: usize = MIB;
-/// Longest file.
-pub const FILE_LEN_LIMIT: u64 = i64::MAX as u64;
+/// Longest file: one extent must be able to say it in 62 bits.
+pub const FILE_LEN_LIMIT: u64 = (1 << 62) - 1;
 
 // --- keys ---------------------------------------------------------------------------------
 

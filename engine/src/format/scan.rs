@@ -61,6 +61,7 @@ impl ScanLeafWriter {
         if self.group_count == 0 || self.folder != *folder {
             self.end_group();
             self.folder.clone_from(folder);
+            self.entries_len += folder.0.len();
         }
         let before = self.group.len();
         put_bytes(&mut self.group, name);
@@ -73,7 +74,7 @@ impl ScanLeafWriter {
         self.count += 1;
     }
 
-    /// Bytes of entries so far.
+    /// Bytes of entries so far, and of the paths of their folders.
     pub fn entries_len(&self) -> usize {
         self.entries_len
     }

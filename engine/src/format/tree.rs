@@ -88,6 +88,7 @@ impl TreeLeafWriter {
         if self.group_count == 0 || self.folder != *folder {
             self.end_group();
             self.folder.clone_from(folder);
+            self.entries_len += folder.0.len();
         }
         let owner = self.owner_index(&entry.metadata.owner);
         let before = self.group.len();
@@ -97,7 +98,7 @@ impl TreeLeafWriter {
         self.count += 1;
     }
 
-    /// Bytes of entries so far.
+    /// Bytes of entries so far, and of the paths of their folders.
     pub fn entries_len(&self) -> usize {
         self.entries_len
     }

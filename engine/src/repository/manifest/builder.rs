@@ -91,7 +91,9 @@ impl<S: Shape> Levels<S> {
             level.entries_len += level.scratch.len();
             let mark = mark_of(&S::page(&child).0);
             level.children.push(child);
-            if !ends_page(level.entries_len, mark, TREE_PAGE_ENTRIES_MEAN) {
+            // A page of one child would make the level above as long as this one.
+            let may_end = level.children.len() >= 2;
+            if !may_end || !ends_page(level.entries_len, mark, TREE_PAGE_ENTRIES_MEAN) {
                 return Ok(());
             }
             child = self.end_page(at, store)?;
