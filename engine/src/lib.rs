@@ -5,4 +5,5 @@ pub mod format;
 pub mod limits;
 pub mod observe;
 pub mod storage;
+pub mod targets;
 pub mod transform;
