@@ -1,8 +1,9 @@
 //! Metadata, by descriptor, in the one order that works.
 //!
-//! Owner, then mode, then attributes, then times: a change of owner clears setuid bits and
-//! capabilities, a change of mode rewrites ACLs, and everything touches the times. Afterwards the
-//! object is looked at once more, because some file systems accept what they do not keep.
+//! Owner, then attributes, then mode, then ACLs, then times: a change of owner clears setuid bits
+//! and capabilities, attributes of a read-only file are read-only too, a change of mode rewrites
+//! ACLs, and everything touches the times. Afterwards the object is looked at once more, because
+//! some file systems accept what they do not keep.
 //! What could not be applied is returned, never an error: the content is there. Deliberately
 //! absent: atime, which is left as it is.
 
@@ -25,6 +26,7 @@ use rustix::io::Errno;
 
 use crate::format::entry::Metadata;
 use crate::format::entry::Timestamp;
+use crate::format::entry::Xattr;
 use crate::targets::folder::FolderTargetOptions;
 use crate::targets::folder::owner::Identity;
 
@@ -32,6 +34,8 @@ const ACL_ACCESS: &[u8] = b"system.posix_acl_access";
 const ACL_DEFAULT: &[u8] = b"system.posix_acl_default";
 /// Namespaces that only a privileged restore writes.
 const PRIVILEGED_XATTRS: [&[u8]; 2] = [b"security.", b"trusted."];
+/// ACLs and what else is a view of the mode.
+const SYSTEM_XATTRS: &[u8] = b"system.";
 /// Setuid and setgid.
 const SET_ID: u16 = 0o6000;
 /// All that `Metadata::mode` can say.
@@ -125,16 +129,20 @@ impl Rules<'_> {
         let owner = self.options.owner_names.resolve(&wanted.owner);
         let owner_set = self.set_owner(object, &before, owner, &mut losses);
         let mode = self.mode_to_set(wanted.mode & MODE_BITS, owner_set, &mut losses);
-        if !is_symlink {
-            if acl_given {
-                losses.note(Aspect::Xattr(ACL_ACCESS.to_vec()), drop_acls(object));
-            }
-            // A change of owner may have cleared bits since `before`.
-            if mode_of(&before) != mode || mode & SET_ID != 0 || acl_given {
-                losses.note(Aspect::Mode, object.set_mode(mode));
-            }
+        if acl_given && !is_symlink {
+            losses.note(Aspect::Xattr(ACL_ACCESS.to_vec()), drop_acls(object));
         }
-        self.set_xattrs(object, wanted, &mut losses);
+        let (acls, others): (Vec<_>, Vec<_>) = wanted
+            .xattrs
+            .iter()
+            .partition(|xattr| xattr.name.starts_with(SYSTEM_XATTRS));
+        self.set_xattrs(object, &others, &mut losses);
+        // A change of owner may have cleared setuid and setgid since `before`.
+        let stale = mode_of(&before) != mode || mode & SET_ID != 0 || acl_given;
+        if stale && !is_symlink {
+            losses.note(Aspect::Mode, object.set_mode(mode));
+        }
+        self.set_xattrs(object, &acls, &mut losses);
         losses.note(Aspect::Mtime, object.set_mtime(wanted.mtime));
         let after = object.stat()?;
         losses.check(
@@ -183,8 +191,8 @@ impl Rules<'_> {
         mode & !SET_ID
     }
 
-    fn set_xattrs(&self, object: &Object<'_>, wanted: &Metadata, losses: &mut Losses) {
-        for xattr in &wanted.xattrs {
+    fn set_xattrs(&self, object: &Object<'_>, xattrs: &[&Xattr], losses: &mut Losses) {
+        for xattr in xattrs {
             let guarded = PRIVILEGED_XATTRS
                 .iter()
                 .any(|space| xattr.name.starts_with(space));

@@ -50,7 +50,7 @@ fn xattr(name: &str, value: &[u8]) -> Xattr {
     }
 }
 
-/// All attributes that are there, ascending by name.
+/// All attributes that are there, ascending by name. XFS shows an ACL a second time to root.
 fn xattrs_of(path: &Path) -> Vec<Xattr> {
     let mut names = [0_u8; 4096];
     let len = rustix::fs::llistxattr(path, &mut names[..]).unwrap();
@@ -64,7 +64,7 @@ fn xattrs_of(path: &Path) -> Vec<Xattr> {
     };
     let names = names[..len]
         .split(|&byte| byte == 0)
-        .filter(|name| !name.is_empty());
+        .filter(|name| !name.is_empty() && !name.starts_with(b"trusted.SGI_ACL"));
     let mut xattrs: Vec<_> = names.map(read).collect();
     xattrs.sort();
     xattrs
@@ -112,7 +112,7 @@ fn every_kind_gets_its_metadata_to_the_nanosecond() {
         ..plain()
     };
     let folder = Metadata {
-        mode: 0o1000,
+        mode: 0o1500,
         xattrs: user,
         ..plain()
     };
@@ -165,6 +165,15 @@ fn every_kind_gets_its_metadata_to_the_nanosecond() {
         []
     );
     assert_eq!(metadata_of(&ground.path("d")), folder);
+    target.make_folder(&at("shut")).unwrap();
+    let shut = Metadata { mode: 0, ..plain() };
+    assert_eq!(
+        target
+            .apply_folder_metadata(&at("shut").as_folder(), &shut)
+            .unwrap(),
+        []
+    );
+    assert_eq!(metadata_of(&ground.path("shut")), shut);
     fs::set_permissions(ground.path("d"), fs::Permissions::from_mode(0o700)).unwrap();
 }
 
@@ -292,6 +301,73 @@ fn without_privileges_each_loss_is_told_and_nothing_powerful_is_made() {
     let device = target.make_special(&at("null"), &node, &plain());
     assert_eq!(kind_of(device), ErrorKind::Unsupported);
     assert_eq!(ground.names(""), ["f"]);
+}
+
+#[test]
+fn an_ordinary_user_restores_all_that_is_theirs_even_read_only() {
+    const NOBODY: u32 = 65_534;
+    if !is_root() {
+        return;
+    }
+    let ground = Ground::new();
+    fs::create_dir(ground.target()).unwrap();
+    std::os::unix::fs::chown(ground.target(), Some(NOBODY), Some(NOBODY)).unwrap();
+    fs::set_permissions(ground.folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let owner = Owner {
+        uid: NOBODY,
+        gid: NOBODY,
+        ..Owner::default()
+    };
+    let user = vec![xattr("user.a", b"a")];
+    let theirs = Metadata {
+        mode: 0o444,
+        owner,
+        xattrs: user,
+        ..plain()
+    };
+    let folder = Metadata {
+        mode: 0o555,
+        ..theirs.clone()
+    };
+    let restore = |on_conflict| {
+        become_user(NOBODY);
+        let target = ground.open(on_conflict);
+        target.make_folder(&at("d")).unwrap();
+        whole(target.write_file(&at("d/f"), &theirs, b"x").unwrap());
+        assert_eq!(
+            target
+                .apply_folder_metadata(&at("d").as_folder(), &folder)
+                .unwrap(),
+            []
+        );
+        let foreign = Metadata {
+            owner: foreign(),
+            ..plain()
+        };
+        let losses = target
+            .write_file(&at("foreign"), &foreign, b"x")
+            .unwrap()
+            .into_item();
+        let lost = NotApplied {
+            what: Aspect::Owner,
+            why: Reason::NeedsPrivilege,
+        };
+        assert_eq!(losses, Some(vec![lost]));
+    };
+    // The second time the read-only folder is there already.
+    for on_conflict in [OnConflict::Fail, OnConflict::Overwrite] {
+        std::thread::scope(|scope| scope.spawn(|| restore(on_conflict)).join().unwrap());
+        assert_eq!(metadata_of(&ground.path("d/f")), theirs);
+        assert_eq!(metadata_of(&ground.path("d")), folder);
+    }
+}
+
+/// The calling thread, and only it, gives up root.
+fn become_user(id: u32) {
+    let (uid, gid) = (rustix::fs::Uid::from_raw(id), rustix::fs::Gid::from_raw(id));
+    rustix::thread::set_thread_groups(&[]).unwrap();
+    rustix::thread::set_thread_res_gid(gid, gid, gid).unwrap();
+    rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
 }
 
 #[test]
