@@ -97,6 +97,7 @@ fn a_link_that_was_there_is_never_followed() {
                 ErrorKind::AlreadyExists
             );
             assert!(!make_all(&target, &at("x/passwd")));
+            assert!(!make_all(&target, &at("x/s/new")));
             assert!(
                 target
                     .apply_folder_metadata(&at("x").as_folder(), &plain())

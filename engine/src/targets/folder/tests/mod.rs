@@ -35,7 +35,7 @@ struct Ground {
 impl Ground {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("outside")).unwrap();
+        fs::create_dir_all(folder.path().join("outside/s")).unwrap();
         fs::write(folder.path().join("outside/passwd"), "root").unwrap();
         Self { folder }
     }
