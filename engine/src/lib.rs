@@ -11,4 +11,5 @@ pub mod sources;
 pub mod storage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod targets;
 pub mod transform;
