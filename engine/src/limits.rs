@@ -30,6 +30,9 @@ pub const FRAME_LEN_LIMIT: usize = FRAME_LEN_TARGET + CHUNK_LEN_LIMIT as usize;
 /// Most chunks in one frame: the table counts them in 24 bits, and one byte each is enough.
 pub const FRAME_CHUNKS_LIMIT: usize = 65_536;
 
+/// zstd level of frames.
+pub const ZSTD_LEVEL_DEFAULT: i32 = 1;
+
 // --- objects ------------------------------------------------------------------------------
 
 /// Unit of keyless verification: one hash in the trailer for each.

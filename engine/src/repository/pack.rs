@@ -115,13 +115,14 @@ impl PackAppender {
         let (pack, index, mut slot) = self.reserve(frame, keys, config, new_name)?;
         slot[..frame.coded.len()].copy_from_slice(frame.coded);
         let counter = pack.keys.frames.seal(&mut slot);
-        let verified = verify(&SealedFrame {
+        // A frame that does not verify stays unfilled, and its pack is never stored.
+        verify(&SealedFrame {
             sealed: &slot,
             counter,
             keys: &pack.keys,
-        });
+        })?;
         let full = pack.fill(index, slot, counter);
-        verified.map(|()| full.then_some(FullPack { pack }))
+        Ok(full.then_some(FullPack { pack }))
     }
 
     fn reserve(
@@ -150,11 +151,12 @@ impl PackAppender {
         Ok((pack, index, slot))
     }
 
-    /// Closes the open pack, if there is one. No thread may be appending.
+    /// Closes the open pack, if there is one and all its ranges are filled. No thread may be
+    /// appending.
     pub(crate) fn take_open(&self) -> Option<FullPack> {
         let pack = self.open.lock().take()?;
-        pack.state.lock().closed = true;
-        Some(FullPack { pack })
+        let complete = pack.state.lock().unfilled == 0;
+        complete.then_some(FullPack { pack })
     }
 
     /// Gives back the buffer of a pack that was written.

@@ -13,4 +13,4 @@ pub mod content;
 pub mod cursor;
 mod shape;
 
-pub use shape::{Scan, Tree};
+pub use shape::{MapShape, Scan, Tree};

@@ -10,6 +10,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, pread, retry_on_intr};
 
 use crate::error::{Error, Result};
+use crate::pipeline::ReadAt;
 use crate::sources::folder::open::open_quietly;
 use crate::sources::folder::stat::{FileKind, Stat, stat_at};
 use crate::sources::folder::{FolderHandle, FolderSource};
@@ -59,6 +60,12 @@ impl FolderSource {
     }
 }
 
+impl ReadAt for SourceFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        read_full(self.fd.as_fd(), offset, buffer)
+    }
+}
+
 impl SourceFile {
     /// Its status when it was opened.
     pub fn stat(&self) -> &Stat {
@@ -70,20 +77,17 @@ impl SourceFile {
         stat_at(self.fd.as_fd(), c"")
     }
 
-    /// Fills `buffer` from `offset` on, less only at the end of the file.
-    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        read_full(self.fd.as_fd(), offset, buffer)
-    }
-
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 
-    pub(super) fn parent(&self) -> Option<&FolderHandle> {
+    /// The folder it was opened in; nothing for a root.
+    pub fn parent(&self) -> Option<&FolderHandle> {
         self.parent.as_ref()
     }
 
-    pub(super) fn name(&self) -> &[u8] {
+    /// Its name there.
+    pub fn name(&self) -> &[u8] {
         &self.name
     }
 }
