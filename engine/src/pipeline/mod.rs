@@ -14,9 +14,18 @@
 //! Below: `repository`. Above: `operations`, which joins it with sources and targets.
 
 pub mod budget;
+pub mod fetch;
 pub mod ingest;
+pub mod parallel;
 mod segments;
 mod worker;
 
 pub use segments::{SegmentResult, submit_run};
 pub use worker::{IngestError, ReadAt, Worker};
+
+use crate::error::{Error, ErrorKind, Place};
+
+/// The caller asked to stop.
+pub(crate) fn cancelled() -> Error {
+    Error::new(ErrorKind::Cancelled, Place::Repository, "stopped on request")
+}

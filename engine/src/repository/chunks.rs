@@ -29,6 +29,8 @@ pub struct ChunkReader<'r> {
 pub struct FrameBuffers {
     decompressor: Decompressor,
     sealed: Vec<u8>,
+    /// Neighbouring frames that were read at once.
+    range: Vec<u8>,
     /// Plaintext of the frame that was read last.
     pub plain: Vec<u8>,
 }
@@ -41,8 +43,26 @@ struct FrameCache {
     bytes_max: usize,
 }
 
-/// A frame: which index knows it, and its number there.
-type FrameKey = (bool, u32);
+/// A frame, by the index that knows it and its number there; ordered as the packs are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FrameRef {
+    /// True if only the table of its pack knows it, and no index run.
+    uncovered: bool,
+    number: u32,
+}
+
+/// One copy of a chunk, in few bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkPlace {
+    /// The frame.
+    pub frame: FrameRef,
+    /// First byte in the frame's plaintext.
+    pub offset: u32,
+    /// Length, bytes.
+    pub len: u32,
+}
+
+type FrameKey = FrameRef;
 
 impl<'r> ChunkReader<'r> {
     /// A reader that keeps at most `cache_bytes` of plaintext.
@@ -93,6 +113,70 @@ impl<'r> ChunkReader<'r> {
             .collect())
     }
 
+    /// A copy of the chunk `id` of `class`, if one is known.
+    pub fn find(&self, id: &ChunkId, class: PackClass) -> Result<Option<ChunkPlace>> {
+        let place = |uncovered| {
+            move |location: Location| ChunkPlace {
+                frame: FrameRef { uncovered, number: location.frame_number },
+                offset: location.offset,
+                len: location.len,
+            }
+        };
+        let of_class = |location: &Location| location.pack.class == class;
+        if let Some(found) = self.index.locate(id).find(of_class) {
+            return Ok(Some(place(false)(found)));
+        }
+        let found = self.locate_uncovered(id)?.into_iter().find(of_class);
+        Ok(found.map(place(true)))
+    }
+
+    /// First byte of a frame in its pack, and the first behind it.
+    pub fn frame_range(&self, frame: FrameRef) -> (u64, u64) {
+        let frame = self.frame(frame).frame;
+        (frame.offset, frame.offset + u64::from(frame.stored_len))
+    }
+
+    /// True if two frames lie in one pack.
+    pub fn same_pack(&self, one: FrameRef, other: FrameRef) -> bool {
+        one.uncovered == other.uncovered && self.frame(one).pack == self.frame(other).pack
+    }
+
+    /// Reads everything from one frame to another of the same pack; gives where the range begins.
+    pub fn read_frames(&self, first: FrameRef, last: FrameRef, buffers: &mut FrameBuffers) -> Result<u64> {
+        let ((start, _), (_, end)) = (self.frame_range(first), self.frame_range(last));
+        buffers.range.resize(end.saturating_sub(start) as usize, 0);
+        let name = self.frame(first).pack.name();
+        self.repository.backend().get_range(&name, start, &mut buffers.range)?;
+        Ok(start)
+    }
+
+    /// Opens a frame of the range that begins at `start` into `buffers.plain`.
+    pub fn open_from_range(&self, frame: FrameRef, start: u64, buffers: &mut FrameBuffers) -> Result<()> {
+        let location = self.frame(frame);
+        let from = location.frame.offset.saturating_sub(start) as usize;
+        let FrameBuffers { decompressor, range, plain, .. } = buffers;
+        let sealed = range.get_mut(from..from + location.frame.stored_len as usize);
+        let sealed = sealed.ok_or_else(|| self.loss_at(&location, "frame lies outside of its pack"))?;
+        self.open(&location, sealed, decompressor, plain)
+    }
+
+    /// Reads and opens one frame into `buffers.plain`.
+    pub fn read_one_frame(&self, frame: FrameRef, buffers: &mut FrameBuffers) -> Result<()> {
+        self.read_frame(&self.frame(frame), buffers)
+    }
+
+    /// The chunk at `place` in its frame's plaintext, if it is what its id says.
+    pub fn verified<'p>(&self, id: &ChunkId, place: &ChunkPlace, plain: &'p [u8]) -> Option<&'p [u8]> {
+        let (from, len) = (place.offset as usize, place.len as usize);
+        let bytes = plain.get(from..from + len)?;
+        (self.repository.keys().chunk_id().id_of(bytes) == *id).then_some(bytes)
+    }
+
+    fn frame(&self, frame: FrameRef) -> Location {
+        let index = if frame.uncovered { self.uncovered.get() } else { Some(self.index) };
+        index.expect("a frame is named by an index that was loaded").frame(frame.number)
+    }
+
     /// The page `id`, verified.
     pub fn page(&self, id: &PageId) -> Result<Vec<u8>> {
         self.read(id, PackClass::Meta)
@@ -127,8 +211,8 @@ impl<'r> ChunkReader<'r> {
     }
 
     fn read_copy(&self, id: &ChunkId, location: &Location) -> Result<Vec<u8>> {
-        let from_index = self.index.locate(id).any(|known| known == *location);
-        let key = (from_index, location.frame_number);
+        let uncovered = !self.index.locate(id).any(|known| known == *location);
+        let key = FrameRef { uncovered, number: location.frame_number };
         let cached = self.cache.lock().get(key);
         let plain = match cached {
             Some(plain) => plain,
@@ -171,33 +255,26 @@ impl<'r> ChunkReader<'r> {
         buffers.sealed.resize(location.frame.stored_len as usize, 0);
         let backend = self.repository.backend();
         backend.get_range(&name, location.frame.offset, &mut buffers.sealed)?;
-        self.open_frame(location, buffers)
+        let FrameBuffers { decompressor, sealed, plain, .. } = buffers;
+        self.open(location, sealed, decompressor, plain)
     }
 
-    fn open_frame(&self, location: &Location, buffers: &mut FrameBuffers) -> Result<()> {
+    fn open(
+        &self,
+        location: &Location,
+        sealed: &mut [u8],
+        decompressor: &mut Decompressor,
+        plain: &mut Vec<u8>,
+    ) -> Result<()> {
         let (counter, codec) = (location.frame.counter, location.frame.codec);
-        let code = FrameCode {
-            counter,
-            codec,
-            plain_len: location.frame.plain_len,
-        };
-        let FrameBuffers {
-            decompressor,
-            sealed,
-            plain,
-        } = buffers;
+        let code = FrameCode { counter, codec, plain_len: location.frame.plain_len };
         let place = (location.pack.name(), location.frame.offset);
         let (keys, kind) = (self.repository.keys(), location.sealed_kind());
-        object::open_frame(
-            keys,
-            kind,
-            &location.origin,
-            code,
-            place,
-            sealed,
-            decompressor,
-            plain,
-        )
+        object::open_frame(keys, kind, &location.origin, code, place, sealed, decompressor, plain)
+    }
+
+    fn loss_at(&self, location: &Location, detail: &str) -> Error {
+        Error::new(ErrorKind::Damaged, self.place(location), detail)
     }
 
     fn place(&self, location: &Location) -> Place {

@@ -116,6 +116,13 @@ impl Index {
             .map(|entry| (entry.id, self.location(entry)))
     }
 
+    /// The frame of this number, as the location of all of it.
+    pub(crate) fn frame(&self, number: u32) -> Location {
+        let len = self.frames[number as usize].plain_len;
+        let id = ChunkId([0; ChunkId::LEN]);
+        self.location(&IndexEntry { id, frame: number, offset: 0, len })
+    }
+
     /// Runs that could not be read.
     pub fn damaged_runs(&self) -> &[(ObjectName, Error)] {
         &self.damaged_runs

@@ -138,7 +138,7 @@ impl<'w, 's> RootWalk<'w, 's> {
     /// Lists a folder, visits its entries, and leaves its subfolders to be visited next.
     fn visit_folder(&mut self, folder: PendingFolder) -> Result<()> {
         if self.context.observer.is_cancelled() {
-            return Err(Error::new(ErrorKind::Cancelled, Place::Repository, "stopped on request"));
+            return Err(crate::pipeline::cancelled());
         }
         let opened = if folder.parent.is_none() && folder.depth > 0 {
             self.source.open_folder_at(&folder.path)

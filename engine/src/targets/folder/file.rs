@@ -66,6 +66,29 @@ impl TargetFile {
         Ok(())
     }
 
+    /// Has everything written reach the medium, and leave memory: what is read afterwards comes
+    /// from the medium.
+    pub fn settle(&self) -> Result<()> {
+        self.checked("flush", rustix::fs::fdatasync(&self.file))?;
+        // A hint: a file system that ignores it gives the same bytes, from memory.
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
+        Ok(())
+    }
+
+    /// Fills `buffer` with what was written from `offset` on.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match rustix::io::pread(&self.file, &mut buffer[filled..], offset + filled as u64) {
+                Ok(0) => return self.checked("read back", Err(Errno::IO)),
+                Ok(read) => filled += read,
+                Err(Errno::INTR) => {}
+                Err(errno) => return self.checked("read back", Err(errno)),
+            }
+        }
+        Ok(())
+    }
+
     /// Gives the file its metadata and its name; returns what could not be applied.
     pub fn finish(self, metadata: &Metadata) -> Result<Vec<NotApplied>> {
         let object = Object::Open(self.file.as_fd());

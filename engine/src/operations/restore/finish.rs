@@ -1,0 +1,241 @@
+//! Everything that is not the content of a file: folders, special files, links, and the metadata
+//! of folders once nothing will change in them any more.
+
+use std::collections::{HashSet, VecDeque};
+
+use crate::error::{Error, Result};
+use crate::format::entry::{Entry, FolderPath, Metadata, Node, TreePath};
+use crate::format::tree::TreeItem;
+use crate::observe::ProblemKind;
+use crate::operations::restore::place::{Reporter, Scope};
+use crate::operations::restore::{at_root, is_fatal};
+use crate::targets::folder::{FolderTarget, NotApplied, OnConflict, Placed};
+
+/// Places what has no content.
+pub(super) struct Finisher<'r> {
+    target: &'r FolderTarget,
+    scope: &'r Scope<'r>,
+    report: &'r Reporter<'r>,
+    on_conflict: OnConflict,
+    /// Folders that keep their own metadata: they were there, and the policy leaves them alone.
+    untouched: HashSet<FolderPath>,
+    /// Folders that failed: nothing below them is tried.
+    open: Vec<OpenFolder>,
+}
+
+/// A folder whose subtree is being walked.
+struct OpenFolder {
+    /// In the tree.
+    path: FolderPath,
+    /// `None` for the folders above the scope.
+    metadata: Option<Metadata>,
+    /// Folders in it that were seen and not yet entered, in order.
+    subfolders: VecDeque<(Vec<u8>, Metadata)>,
+}
+
+impl<'r> Finisher<'r> {
+    pub(super) fn new(
+        target: &'r FolderTarget,
+        scope: &'r Scope<'r>,
+        report: &'r Reporter<'r>,
+        on_conflict: OnConflict,
+    ) -> Self {
+        let (untouched, open) = (HashSet::new(), Vec::new());
+        Self { target, scope, report, on_conflict, untouched, open }
+    }
+
+    /// Makes the folders above the landing.
+    pub(super) fn make_way_there(&mut self) -> Result<()> {
+        for at in self.scope.way_there() {
+            self.target.make_folder(&at)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a folder, or takes the one that is there.
+    pub(super) fn make_folder(&mut self, at: &TreePath) -> Result<()> {
+        match self.target.make_folder(at) {
+            Ok(Placed::Merged(())) => {
+                if self.on_conflict == OnConflict::Skip {
+                    self.untouched.insert(at.as_folder());
+                    self.report.skipped();
+                    return Ok(());
+                }
+                self.report.restored();
+            }
+            Ok(Placed::Skipped { .. }) => {
+                self.untouched.insert(at.as_folder());
+                self.report.skipped();
+            }
+            Ok(placed) => {
+                self.report_collision(at, &placed);
+                self.report.restored();
+            }
+            Err(error) => self.tolerate(at, error)?,
+        }
+        Ok(())
+    }
+
+    /// Makes a FIFO, socket or device.
+    pub(super) fn make_special(&mut self, at: &TreePath, entry: &Entry) -> Result<()> {
+        let placed = self.target.make_special(at, &entry.node, &entry.metadata);
+        self.settle_placed(at, placed)
+    }
+
+    /// Second walk: makes links, and settles folders that are left behind.
+    pub(super) fn settle(&mut self, item: &TreeItem) -> Result<()> {
+        self.enter(&item.folder)?;
+        let at = self.scope.target_of(item);
+        match &item.entry.node {
+            Node::Folder => self.remember(item),
+            Node::Symlink(target) => {
+                let placed = self.target.make_symlink(&at, target, &item.entry.metadata);
+                self.settle_placed(&at, placed)?;
+            }
+            Node::HardLink(leader) => self.make_hard_link(&at, leader)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Settles the folders that are still open.
+    pub(super) fn finish(mut self) -> Result<()> {
+        while let Some(folder) = self.open.pop() {
+            self.leave(folder)?;
+        }
+        Ok(())
+    }
+
+    fn make_hard_link(&mut self, at: &TreePath, leader: &TreePath) -> Result<()> {
+        let inside = self.scope.top.as_folder().contains(&leader.folder);
+        if !inside {
+            let detail = "is a hard link to an entry outside of what is restored".to_owned();
+            self.report.problem(ProblemKind::NotRestored, at, detail);
+            return Ok(());
+        }
+        let leader = TreePath::new(self.scope.target_folder(&leader.folder), leader.name.clone());
+        let placed = self.target.make_hard_link(at, &leader);
+        self.settle_placed(at, placed.map(|placed| with_losses(placed)))
+    }
+
+    fn settle_placed(&mut self, at: &TreePath, placed: Result<Placed<Vec<NotApplied>>>) -> Result<()> {
+        match placed {
+            Ok(Placed::Skipped { .. }) => {
+                self.report.skipped();
+                Ok(())
+            }
+            Ok(placed) => {
+                self.report_collision(at, &placed);
+                let losses = placed.into_item().unwrap_or_default();
+                self.report.not_applied(at, &losses);
+                self.report.restored();
+                Ok(())
+            }
+            Err(error) => self.tolerate(at, error),
+        }
+    }
+
+    fn report_collision<T>(&self, at: &TreePath, placed: &Placed<T>) {
+        if let Placed::Renamed { name, collision: true, .. } = placed {
+            let name = name.escape_ascii();
+            let detail = format!("another entry has this name here; restored as {name}");
+            self.report.problem(ProblemKind::Conflict, at, detail);
+        }
+    }
+
+    fn tolerate(&self, at: &TreePath, error: Error) -> Result<()> {
+        if is_fatal(&error) {
+            return Err(error);
+        }
+        self.report.failed(at, &error);
+        Ok(())
+    }
+
+    /// Leaves folders that do not hold `folder`, and enters it.
+    fn enter(&mut self, folder: &FolderPath) -> Result<()> {
+        while self.open.last().is_some_and(|open| !open.path.contains(folder)) {
+            let left = self.open.pop().expect("it was looked at just now");
+            self.leave(left)?;
+        }
+        if self.open.last().is_some_and(|open| open.path == *folder) {
+            return Ok(());
+        }
+        let metadata = self.metadata_of(folder)?;
+        let (path, subfolders) = (folder.clone(), VecDeque::new());
+        self.open.push(OpenFolder { path, metadata, subfolders });
+        Ok(())
+    }
+
+    /// Metadata of a folder that is entered now; those before it had no entries.
+    fn metadata_of(&mut self, folder: &FolderPath) -> Result<Option<Metadata>> {
+        let entry = folder.as_entry();
+        let Some(parent) = self.open.last_mut().filter(|open| open.path == entry.folder) else {
+            return Ok(None);
+        };
+        let mut empty = Vec::new();
+        let mut found = None;
+        while let Some((name, metadata)) = parent.subfolders.pop_front() {
+            if name == entry.name {
+                found = Some(metadata);
+                break;
+            }
+            empty.push((TreePath::new(entry.folder.clone(), name), metadata));
+        }
+        for (path, metadata) in empty {
+            self.apply(&path.as_folder(), &metadata)?;
+        }
+        Ok(found)
+    }
+
+    fn remember(&mut self, item: &TreeItem) {
+        let Some(open) = self.open.last_mut() else { return };
+        let metadata = item.entry.metadata.clone();
+        if item.path() == self.scope.top {
+            // The top of the scope: its children follow in a group of their own.
+            open.metadata = None;
+            let (path, subfolders) = (self.scope.top.as_folder(), VecDeque::new());
+            if open.path == path {
+                open.metadata = Some(metadata);
+            } else {
+                self.open.push(OpenFolder { path, metadata: Some(metadata), subfolders });
+            }
+        } else {
+            open.subfolders.push_back((item.entry.name.clone(), metadata));
+        }
+    }
+
+    fn leave(&mut self, folder: OpenFolder) -> Result<()> {
+        for (name, metadata) in folder.subfolders {
+            self.apply(&folder.path.child(&name), &metadata)?;
+        }
+        match folder.metadata {
+            Some(metadata) => self.apply(&folder.path, &metadata),
+            None => Ok(()),
+        }
+    }
+
+    fn apply(&mut self, folder: &FolderPath, metadata: &Metadata) -> Result<()> {
+        let folder = self.scope.target_folder(folder);
+        if self.untouched.contains(&folder) {
+            return Ok(());
+        }
+        let at = if folder.0.is_empty() { at_root() } else { folder.as_entry() };
+        match self.target.apply_folder_metadata(&folder, metadata) {
+            Ok(losses) => {
+                self.report.not_applied(&at, &losses);
+                Ok(())
+            }
+            Err(error) => self.tolerate(&at, error),
+        }
+    }
+}
+
+fn with_losses(placed: Placed<()>) -> Placed<Vec<NotApplied>> {
+    match placed {
+        Placed::New(()) => Placed::New(Vec::new()),
+        Placed::Merged(()) => Placed::Merged(Vec::new()),
+        Placed::Replaced(()) => Placed::Replaced(Vec::new()),
+        Placed::Renamed { name, collision, .. } => Placed::Renamed { item: Vec::new(), name, collision },
+        Placed::Skipped { why } => Placed::Skipped { why },
+    }
+}
