@@ -1,0 +1,9 @@
+//! The engine on storage that fails: power cuts at every step, every flipped bit, every error.
+
+#![allow(clippy::print_stderr, reason = "tests print what they counted")]
+
+mod cost;
+mod crash;
+mod faults;
+mod flips;
+mod world;
