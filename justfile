@@ -1,0 +1,34 @@
+# Recipes; CI runs the same scripts.
+
+# Everything that has to pass.
+check:
+    .ci/run
+
+# All tests.
+test:
+    scripts/test
+
+# The main job on a real folder.
+try folder="/usr/share":
+    scripts/try {{folder}}
+
+# Every flipped bit and every truncation, not a sample of them.
+flips:
+    BLOCKSTORE_ALL_FLIPS=1 cargo test --release -p blockstore-tests --test engine -- --nocapture flips
+
+# Every fuzz target for some seconds.
+fuzz seconds="60":
+    fuzz/run {{seconds}}
+
+# Rewrite the vectors and show what changed.
+vectors:
+    BLOCKSTORE_WRITE_VECTORS=1 cargo test -p blockstore-format-spec -p blockstore
+    git diff --stat -- format-spec/vectors
+
+# Speed of each stage and of whole operations.
+bench name="":
+    cargo bench -p blockstore-benches -- {{name}}
+
+# Licences and advisories of the dependencies.
+deny:
+    cargo deny check
