@@ -19,6 +19,10 @@ use crate::limits;
 /// How often a list or value that grows under the reader is asked for again.
 const ATTEMPTS: u32 = 8;
 
+/// XFS shows root its ACLs a second time under these names: kept, a tree would have another root
+/// on XFS than anywhere else.
+const SHADOWS: [&[u8]; 2] = [b"trusted.SGI_ACL_FILE", b"trusted.SGI_ACL_DEFAULT"];
+
 /// What the attributes are read from.
 #[derive(Clone, Copy)]
 pub(super) enum Holder<'a> {
@@ -46,7 +50,7 @@ impl Holder<'_> {
         };
         let mut names: Vec<&[u8]> = names
             .split(|&byte| byte == 0)
-            .filter(|name| !name.is_empty())
+            .filter(|name| !name.is_empty() && !SHADOWS.contains(name))
             .collect();
         names.sort_unstable();
         names.dedup();
@@ -177,6 +181,14 @@ mod tests {
         let found = Holder::Open(file.as_fd()).read().unwrap();
         assert_eq!((found.attributes.len(), found.missing.len()), (40, 0));
         assert!(found.attributes.is_sorted_by(|a, b| a.name < b.name));
+    }
+
+    #[test]
+    fn a_shadow_of_an_acl_is_left_out() {
+        let file = tempfile::tempfile().unwrap();
+        if fsetxattr(&file, SHADOWS[0], b"acl", XattrFlags::empty()).is_ok() {
+            assert!(Holder::Open(file.as_fd()).read().unwrap().attributes.is_empty());
+        }
     }
 
     #[test]
