@@ -1,5 +1,6 @@
 //! What is read of an object: content, metadata, layout.
 
+use crate::pipeline::ReadAt;
 use super::*;
 
 #[test]

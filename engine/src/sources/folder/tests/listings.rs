@@ -1,5 +1,6 @@
 //! What a listing holds, whatever the folder.
 
+use crate::pipeline::ReadAt;
 use super::*;
 
 #[test]
