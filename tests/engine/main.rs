@@ -6,4 +6,5 @@ mod cost;
 mod crash;
 mod faults;
 mod flips;
+mod threads;
 mod world;
