@@ -30,9 +30,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let repository = Repository::open(Arc::new(LocalBackend::open(&place)?), &secret)?;
     let newest = snapshots::find(&repository, "latest")?;
     let options = RestoreOptions {
-        target: FolderTargetOptions { privileged: true, ..FolderTargetOptions::default() },
+        target: FolderTargetOptions {
+            privileged: true,
+            ..FolderTargetOptions::default()
+        },
         ..RestoreOptions::default()
     };
-    println!("{:?}", restore(&repository, &newest, b"", &target, &options, &Problems)?);
+    println!(
+        "{:?}",
+        restore(&repository, &newest, b"", &target, &options, &Problems)?
+    );
     Ok(())
 }

@@ -23,17 +23,34 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(backend) => Repository::open(Arc::new(backend), &secret)?,
         Err(_) => {
             let backend = Arc::new(LocalBackend::create(&place)?);
-            Repository::create(backend, &secret, &CreateOptions::new(now().seconds.unsigned_abs()))?
+            Repository::create(
+                backend,
+                &secret,
+                &CreateOptions::new(now().seconds.unsigned_abs()),
+            )?
         }
     };
-    let report = snapshot(&repository, &[PathBuf::from(folder)], &SnapshotOptions::new(now), &())?;
+    let report = snapshot(
+        &repository,
+        &[PathBuf::from(folder)],
+        &SnapshotOptions::new(now),
+        &(),
+    )?;
     let totals = report.snapshot.totals;
-    println!("{}: {totals:?}, root {}", report.snapshot.session, report.snapshot.roots[0].page);
+    println!(
+        "{}: {totals:?}, root {}",
+        report.snapshot.session, report.snapshot.roots[0].page
+    );
     println!("{} problems", report.snapshot.problem_count);
     Ok(())
 }
 
 fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp { seconds: since.as_secs() as i64, nanoseconds: since.subsec_nanos() }
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp {
+        seconds: since.as_secs() as i64,
+        nanoseconds: since.subsec_nanos(),
+    }
 }

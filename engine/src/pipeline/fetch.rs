@@ -40,12 +40,17 @@ pub fn fetch<T: Copy + Send + Sync>(
     // Frames are numbered in the order of their packs.
     wanted.sort_unstable_by_key(|chunk| (chunk.place.frame, chunk.place.offset));
     let requests = requests_of(reader, &wanted);
-    parallel::run(threads, requests, FrameBuffers::default, |buffers, request| {
-        if observer.is_cancelled() {
-            return Err(crate::pipeline::cancelled());
-        }
-        fetch_request(reader, &wanted[request], buffers, &sink)
-    })
+    parallel::run(
+        threads,
+        requests,
+        FrameBuffers::default,
+        |buffers, request| {
+            if observer.is_cancelled() {
+                return Err(crate::pipeline::cancelled());
+            }
+            fetch_request(reader, &wanted[request], buffers, &sink)
+        },
+    )
 }
 
 /// Splits `wanted` into runs of frames that lie close together in one pack.
@@ -82,7 +87,9 @@ fn fetch_request<T: Copy>(
     buffers: &mut FrameBuffers,
     sink: &impl Fn(&Wanted<T>, Result<&[u8]>) -> Result<()>,
 ) -> Result<()> {
-    let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else { return Ok(()) };
+    let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else {
+        return Ok(());
+    };
     let range = reader.read_frames(first.place.frame, last.place.frame, buffers);
     for of_frame in wanted.chunk_by(|a, b| a.place.frame == b.place.frame) {
         let frame = of_frame[0].place.frame;

@@ -28,6 +28,7 @@ pub struct Ingest<'s> {
     jobs: Sender<Job<'s>>,
     budget: Budget,
     level: i32,
+    observer: &'s dyn Observer,
 }
 
 /// The result of a job, once it is done.
@@ -120,6 +121,7 @@ fn run_threads<R>(
             jobs,
             budget,
             level,
+            observer: options.observer,
         });
         if let Err(error) = &result {
             shared.stop(error);
@@ -172,11 +174,14 @@ fn stopped() -> Error {
 }
 
 impl<'s> Ingest<'s> {
-    /// Queues a job; waits while the queue is full.
+    /// Queues a job; waits while the queue is full. Fails once the observer wants to stop.
     pub fn submit<T: Send + 's>(
         &self,
         job: impl FnOnce(&mut Worker<'s>) -> Result<T> + Send + 's,
     ) -> Result<Ticket<T>> {
+        if self.observer.is_cancelled() {
+            return Err(crate::pipeline::cancelled());
+        }
         let (done, ticket) = bounded(1);
         let shared = self.shared;
         let job: Job<'s> = Box::new(move |worker| match job(worker) {

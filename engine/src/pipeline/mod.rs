@@ -27,5 +27,9 @@ use crate::error::{Error, ErrorKind, Place};
 
 /// The caller asked to stop.
 pub(crate) fn cancelled() -> Error {
-    Error::new(ErrorKind::Cancelled, Place::Repository, "stopped on request")
+    Error::new(
+        ErrorKind::Cancelled,
+        Place::Repository,
+        "stopped on request",
+    )
 }

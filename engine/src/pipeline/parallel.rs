@@ -39,12 +39,18 @@ pub fn run<T: Send, S>(
                 }
             }
         };
-        let threads: Vec<_> = (0..threads.min(count)).map(|_| scope.spawn(worker)).collect();
+        let threads: Vec<_> = (0..threads.min(count))
+            .map(|_| scope.spawn(worker))
+            .collect();
         let ended = threads.into_iter().map(|thread| thread.join());
         ended.filter(|end| end.is_err()).count() > 0
     });
     if panicked {
-        return Err(Error::new(ErrorKind::Cancelled, Place::Repository, "a worker stopped early"));
+        return Err(Error::new(
+            ErrorKind::Cancelled,
+            Place::Repository,
+            "a worker stopped early",
+        ));
     }
     failure.into_inner().map_or(Ok(()), Err)
 }

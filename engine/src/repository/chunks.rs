@@ -117,7 +117,10 @@ impl<'r> ChunkReader<'r> {
     pub fn find(&self, id: &ChunkId, class: PackClass) -> Result<Option<ChunkPlace>> {
         let place = |uncovered| {
             move |location: Location| ChunkPlace {
-                frame: FrameRef { uncovered, number: location.frame_number },
+                frame: FrameRef {
+                    uncovered,
+                    number: location.frame_number,
+                },
                 offset: location.offset,
                 len: location.len,
             }
@@ -142,21 +145,39 @@ impl<'r> ChunkReader<'r> {
     }
 
     /// Reads everything from one frame to another of the same pack; gives where the range begins.
-    pub fn read_frames(&self, first: FrameRef, last: FrameRef, buffers: &mut FrameBuffers) -> Result<u64> {
+    pub fn read_frames(
+        &self,
+        first: FrameRef,
+        last: FrameRef,
+        buffers: &mut FrameBuffers,
+    ) -> Result<u64> {
         let ((start, _), (_, end)) = (self.frame_range(first), self.frame_range(last));
         buffers.range.resize(end.saturating_sub(start) as usize, 0);
         let name = self.frame(first).pack.name();
-        self.repository.backend().get_range(&name, start, &mut buffers.range)?;
+        self.repository
+            .backend()
+            .get_range(&name, start, &mut buffers.range)?;
         Ok(start)
     }
 
     /// Opens a frame of the range that begins at `start` into `buffers.plain`.
-    pub fn open_from_range(&self, frame: FrameRef, start: u64, buffers: &mut FrameBuffers) -> Result<()> {
+    pub fn open_from_range(
+        &self,
+        frame: FrameRef,
+        start: u64,
+        buffers: &mut FrameBuffers,
+    ) -> Result<()> {
         let location = self.frame(frame);
         let from = location.frame.offset.saturating_sub(start) as usize;
-        let FrameBuffers { decompressor, range, plain, .. } = buffers;
+        let FrameBuffers {
+            decompressor,
+            range,
+            plain,
+            ..
+        } = buffers;
         let sealed = range.get_mut(from..from + location.frame.stored_len as usize);
-        let sealed = sealed.ok_or_else(|| self.loss_at(&location, "frame lies outside of its pack"))?;
+        let sealed =
+            sealed.ok_or_else(|| self.loss_at(&location, "frame lies outside of its pack"))?;
         self.open(&location, sealed, decompressor, plain)
     }
 
@@ -166,15 +187,26 @@ impl<'r> ChunkReader<'r> {
     }
 
     /// The chunk at `place` in its frame's plaintext, if it is what its id says.
-    pub fn verified<'p>(&self, id: &ChunkId, place: &ChunkPlace, plain: &'p [u8]) -> Option<&'p [u8]> {
+    pub fn verified<'p>(
+        &self,
+        id: &ChunkId,
+        place: &ChunkPlace,
+        plain: &'p [u8],
+    ) -> Option<&'p [u8]> {
         let (from, len) = (place.offset as usize, place.len as usize);
         let bytes = plain.get(from..from + len)?;
         (self.repository.keys().chunk_id().id_of(bytes) == *id).then_some(bytes)
     }
 
     fn frame(&self, frame: FrameRef) -> Location {
-        let index = if frame.uncovered { self.uncovered.get() } else { Some(self.index) };
-        index.expect("a frame is named by an index that was loaded").frame(frame.number)
+        let index = if frame.uncovered {
+            self.uncovered.get()
+        } else {
+            Some(self.index)
+        };
+        index
+            .expect("a frame is named by an index that was loaded")
+            .frame(frame.number)
     }
 
     /// The page `id`, verified.
@@ -212,7 +244,10 @@ impl<'r> ChunkReader<'r> {
 
     fn read_copy(&self, id: &ChunkId, location: &Location) -> Result<Vec<u8>> {
         let uncovered = !self.index.locate(id).any(|known| known == *location);
-        let key = FrameRef { uncovered, number: location.frame_number };
+        let key = FrameRef {
+            uncovered,
+            number: location.frame_number,
+        };
         let cached = self.cache.lock().get(key);
         let plain = match cached {
             Some(plain) => plain,
@@ -255,7 +290,12 @@ impl<'r> ChunkReader<'r> {
         buffers.sealed.resize(location.frame.stored_len as usize, 0);
         let backend = self.repository.backend();
         backend.get_range(&name, location.frame.offset, &mut buffers.sealed)?;
-        let FrameBuffers { decompressor, sealed, plain, .. } = buffers;
+        let FrameBuffers {
+            decompressor,
+            sealed,
+            plain,
+            ..
+        } = buffers;
         self.open(location, sealed, decompressor, plain)
     }
 
@@ -267,10 +307,23 @@ impl<'r> ChunkReader<'r> {
         plain: &mut Vec<u8>,
     ) -> Result<()> {
         let (counter, codec) = (location.frame.counter, location.frame.codec);
-        let code = FrameCode { counter, codec, plain_len: location.frame.plain_len };
+        let code = FrameCode {
+            counter,
+            codec,
+            plain_len: location.frame.plain_len,
+        };
         let place = (location.pack.name(), location.frame.offset);
         let (keys, kind) = (self.repository.keys(), location.sealed_kind());
-        object::open_frame(keys, kind, &location.origin, code, place, sealed, decompressor, plain)
+        object::open_frame(
+            keys,
+            kind,
+            &location.origin,
+            code,
+            place,
+            sealed,
+            decompressor,
+            plain,
+        )
     }
 
     fn loss_at(&self, location: &Location, detail: &str) -> Error {

@@ -120,7 +120,12 @@ impl Index {
     pub(crate) fn frame(&self, number: u32) -> Location {
         let len = self.frames[number as usize].plain_len;
         let id = ChunkId([0; ChunkId::LEN]);
-        self.location(&IndexEntry { id, frame: number, offset: 0, len })
+        self.location(&IndexEntry {
+            id,
+            frame: number,
+            offset: 0,
+            len,
+        })
     }
 
     /// Runs that could not be read.

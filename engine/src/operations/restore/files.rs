@@ -77,12 +77,28 @@ impl<'r> FileRestorer<'r> {
     ) -> Self {
         let chunks_max = (options.budget.cache_len / PLANNED_LEN).max(1024);
         let (files, chunks) = (Vec::new(), Vec::new());
-        Self { reader, target, options, report, files, chunks, chunks_max, open_files: 0 }
+        Self {
+            reader,
+            target,
+            options,
+            report,
+            files,
+            chunks,
+            chunks_max,
+            open_files: 0,
+        }
     }
 
     /// Plans a file; restores the window when it is full.
     pub(super) fn add(&mut self, at: TreePath, entry: Entry) -> Result<()> {
-        let Entry { metadata, node: Node::File(content), .. } = entry else { return Ok(()) };
+        let Entry {
+            metadata,
+            node: Node::File(content),
+            ..
+        } = entry
+        else {
+            return Ok(());
+        };
         let file = Arc::new(RestoredFile {
             at,
             metadata,
@@ -112,7 +128,10 @@ impl<'r> FileRestorer<'r> {
         let mut count = 0_u64;
         while let Some(step) = extents.next()? {
             match step {
-                ExtentStep::Extent(Extent { len, kind: ExtentKind::Chunk(id) }) => {
+                ExtentStep::Extent(Extent {
+                    len,
+                    kind: ExtentKind::Chunk(id),
+                }) => {
                     count += 1;
                     self.plan_chunk(file, &id, number, offset, len)?;
                     offset += len;
@@ -156,11 +175,21 @@ impl<'r> FileRestorer<'r> {
         match self.reader.find(id, PackClass::Data)? {
             Some(place) if u64::from(place.len) == len => {
                 file.missing.fetch_add(1, Ordering::Relaxed);
-                self.chunks.push(Wanted { id: *id, place, tag: Destination { file: number, offset } });
+                self.chunks.push(Wanted {
+                    id: *id,
+                    place,
+                    tag: Destination {
+                        file: number,
+                        offset,
+                    },
+                });
             }
             found => {
                 let (kind, detail) = match found {
-                    Some(_) => (ErrorKind::Damaged, "content does not have the length it should"),
+                    Some(_) => (
+                        ErrorKind::Damaged,
+                        "content does not have the length it should",
+                    ),
                     None => (ErrorKind::NotFound, "content is missing: no pack holds it"),
                 };
                 self.fail(file, &Error::new(kind, Place::Chunk(*id), detail));
@@ -170,7 +199,10 @@ impl<'r> FileRestorer<'r> {
     }
 
     fn restore_window(&mut self) -> Result<()> {
-        let (chunks, files) = (std::mem::take(&mut self.chunks), std::mem::take(&mut self.files));
+        let (chunks, files) = (
+            std::mem::take(&mut self.chunks),
+            std::mem::take(&mut self.files),
+        );
         self.open_files = 0;
         let (observer, threads) = (self.report.observer(), self.options.budget.threads);
         fetch::fetch(self.reader, threads, chunks, observer, |chunk, bytes| {
@@ -219,7 +251,10 @@ impl<'r> FileRestorer<'r> {
     fn open(&self, file: &RestoredFile, open: &mut Opened) -> Result<()> {
         if matches!(open, Opened::NotYet) {
             *open = Opened::Closed;
-            *open = Opened::Open(self.target.create_file(&file.at, &file.metadata, file.len)?);
+            *open = Opened::Open(
+                self.target
+                    .create_file(&file.at, &file.metadata, file.len)?,
+            );
         }
         Ok(())
     }
@@ -241,7 +276,9 @@ impl<'r> FileRestorer<'r> {
 
     fn complete(&self, file: &RestoredFile, open: &mut Opened) -> Result<()> {
         self.open(file, open)?;
-        let Opened::Open(placed) = std::mem::replace(open, Opened::Closed) else { return Ok(()) };
+        let Opened::Open(placed) = std::mem::replace(open, Opened::Closed) else {
+            return Ok(());
+        };
         if let Some(target) = placed_file(&placed) {
             for &(offset, len) in &*file.zeros.lock() {
                 target.write_zeros(offset, len)?;
@@ -254,9 +291,15 @@ impl<'r> FileRestorer<'r> {
             Placed::New(target) => Placed::New(target.finish(&file.metadata)?),
             Placed::Merged(target) => Placed::Merged(target.finish(&file.metadata)?),
             Placed::Replaced(target) => Placed::Replaced(target.finish(&file.metadata)?),
-            Placed::Renamed { item, name, collision } => {
-                Placed::Renamed { item: item.finish(&file.metadata)?, name, collision }
-            }
+            Placed::Renamed {
+                item,
+                name,
+                collision,
+            } => Placed::Renamed {
+                item: item.finish(&file.metadata)?,
+                name,
+                collision,
+            },
             Placed::Skipped { why } => Placed::Skipped { why },
         };
         self.report_placed(file, placed);
@@ -283,7 +326,11 @@ impl<'r> FileRestorer<'r> {
             };
             if !right {
                 let detail = format!("bytes {offset}+{} read back differently", extent.len);
-                return Err(Error::new(ErrorKind::Damaged, Place::Argument("verify"), detail));
+                return Err(Error::new(
+                    ErrorKind::Damaged,
+                    Place::Argument("verify"),
+                    detail,
+                ));
             }
             offset += extent.len;
         }
@@ -291,10 +338,18 @@ impl<'r> FileRestorer<'r> {
         Ok(())
     }
 
-    fn report_placed(&self, file: &RestoredFile, placed: Placed<Vec<crate::targets::folder::NotApplied>>) {
+    fn report_placed(
+        &self,
+        file: &RestoredFile,
+        placed: Placed<Vec<crate::targets::folder::NotApplied>>,
+    ) {
         let losses = match placed {
             Placed::Skipped { .. } => return self.report.skipped(),
-            Placed::Renamed { item, name, collision } => {
+            Placed::Renamed {
+                item,
+                name,
+                collision,
+            } => {
                 if collision {
                     let name = name.escape_ascii();
                     let detail = format!("another entry has this name here; restored as {name}");
@@ -336,7 +391,12 @@ fn placed_file(placed: &Placed<TargetFile>) -> Option<&TargetFile> {
     }
 }
 
-fn is_zero(target: &TargetFile, mut offset: u64, mut len: u64, buffer: &mut Vec<u8>) -> Result<bool> {
+fn is_zero(
+    target: &TargetFile,
+    mut offset: u64,
+    mut len: u64,
+    buffer: &mut Vec<u8>,
+) -> Result<bool> {
     while len > 0 {
         let step = len.min(COMPARE_LEN as u64);
         buffer.resize(step as usize, 0);

@@ -41,7 +41,14 @@ impl<'r> Finisher<'r> {
         on_conflict: OnConflict,
     ) -> Self {
         let (untouched, open) = (HashSet::new(), Vec::new());
-        Self { target, scope, report, on_conflict, untouched, open }
+        Self {
+            target,
+            scope,
+            report,
+            on_conflict,
+            untouched,
+            open,
+        }
     }
 
     /// Makes the folders above the landing.
@@ -113,12 +120,19 @@ impl<'r> Finisher<'r> {
             self.report.problem(ProblemKind::NotRestored, at, detail);
             return Ok(());
         }
-        let leader = TreePath::new(self.scope.target_folder(&leader.folder), leader.name.clone());
+        let leader = TreePath::new(
+            self.scope.target_folder(&leader.folder),
+            leader.name.clone(),
+        );
         let placed = self.target.make_hard_link(at, &leader);
         self.settle_placed(at, placed.map(|placed| with_losses(placed)))
     }
 
-    fn settle_placed(&mut self, at: &TreePath, placed: Result<Placed<Vec<NotApplied>>>) -> Result<()> {
+    fn settle_placed(
+        &mut self,
+        at: &TreePath,
+        placed: Result<Placed<Vec<NotApplied>>>,
+    ) -> Result<()> {
         match placed {
             Ok(Placed::Skipped { .. }) => {
                 self.report.skipped();
@@ -136,7 +150,12 @@ impl<'r> Finisher<'r> {
     }
 
     fn report_collision<T>(&self, at: &TreePath, placed: &Placed<T>) {
-        if let Placed::Renamed { name, collision: true, .. } = placed {
+        if let Placed::Renamed {
+            name,
+            collision: true,
+            ..
+        } = placed
+        {
             let name = name.escape_ascii();
             let detail = format!("another entry has this name here; restored as {name}");
             self.report.problem(ProblemKind::Conflict, at, detail);
@@ -153,7 +172,11 @@ impl<'r> Finisher<'r> {
 
     /// Leaves folders that do not hold `folder`, and enters it.
     fn enter(&mut self, folder: &FolderPath) -> Result<()> {
-        while self.open.last().is_some_and(|open| !open.path.contains(folder)) {
+        while self
+            .open
+            .last()
+            .is_some_and(|open| !open.path.contains(folder))
+        {
             let left = self.open.pop().expect("it was looked at just now");
             self.leave(left)?;
         }
@@ -162,14 +185,22 @@ impl<'r> Finisher<'r> {
         }
         let metadata = self.metadata_of(folder)?;
         let (path, subfolders) = (folder.clone(), VecDeque::new());
-        self.open.push(OpenFolder { path, metadata, subfolders });
+        self.open.push(OpenFolder {
+            path,
+            metadata,
+            subfolders,
+        });
         Ok(())
     }
 
     /// Metadata of a folder that is entered now; those before it had no entries.
     fn metadata_of(&mut self, folder: &FolderPath) -> Result<Option<Metadata>> {
         let entry = folder.as_entry();
-        let Some(parent) = self.open.last_mut().filter(|open| open.path == entry.folder) else {
+        let Some(parent) = self
+            .open
+            .last_mut()
+            .filter(|open| open.path == entry.folder)
+        else {
             return Ok(None);
         };
         let mut empty = Vec::new();
@@ -188,7 +219,9 @@ impl<'r> Finisher<'r> {
     }
 
     fn remember(&mut self, item: &TreeItem) {
-        let Some(open) = self.open.last_mut() else { return };
+        let Some(open) = self.open.last_mut() else {
+            return;
+        };
         let metadata = item.entry.metadata.clone();
         if item.path() == self.scope.top {
             // The top of the scope: its children follow in a group of their own.
@@ -197,10 +230,15 @@ impl<'r> Finisher<'r> {
             if open.path == path {
                 open.metadata = Some(metadata);
             } else {
-                self.open.push(OpenFolder { path, metadata: Some(metadata), subfolders });
+                self.open.push(OpenFolder {
+                    path,
+                    metadata: Some(metadata),
+                    subfolders,
+                });
             }
         } else {
-            open.subfolders.push_back((item.entry.name.clone(), metadata));
+            open.subfolders
+                .push_back((item.entry.name.clone(), metadata));
         }
     }
 
@@ -219,7 +257,11 @@ impl<'r> Finisher<'r> {
         if self.untouched.contains(&folder) {
             return Ok(());
         }
-        let at = if folder.0.is_empty() { at_root() } else { folder.as_entry() };
+        let at = if folder.0.is_empty() {
+            at_root()
+        } else {
+            folder.as_entry()
+        };
         match self.target.apply_folder_metadata(&folder, metadata) {
             Ok(losses) => {
                 self.report.not_applied(&at, &losses);
@@ -235,7 +277,13 @@ fn with_losses(placed: Placed<()>) -> Placed<Vec<NotApplied>> {
         Placed::New(()) => Placed::New(Vec::new()),
         Placed::Merged(()) => Placed::Merged(Vec::new()),
         Placed::Replaced(()) => Placed::Replaced(Vec::new()),
-        Placed::Renamed { name, collision, .. } => Placed::Renamed { item: Vec::new(), name, collision },
+        Placed::Renamed {
+            name, collision, ..
+        } => Placed::Renamed {
+            item: Vec::new(),
+            name,
+            collision,
+        },
         Placed::Skipped { why } => Placed::Skipped { why },
     }
 }

@@ -110,23 +110,37 @@ fn restore_scope(
         }
     })?;
     files.finish()?;
-    walk(reader, scope, &report.silenced(), |item| finisher.settle(&item))?;
+    walk(reader, scope, &report.silenced(), |item| {
+        finisher.settle(&item)
+    })?;
     finisher.finish()
 }
 
 /// What is restored, and where to.
-fn scopes_of<'s>(reader: &ChunkReader<'_>, snapshot: &'s Snapshot, path: &[u8]) -> Result<Vec<Scope<'s>>> {
-    if snapshot.roots.iter().any(|root| root.root_type != RootType::Tree) {
+fn scopes_of<'s>(
+    reader: &ChunkReader<'_>,
+    snapshot: &'s Snapshot,
+    path: &[u8],
+) -> Result<Vec<Scope<'s>>> {
+    if snapshot
+        .roots
+        .iter()
+        .any(|root| root.root_type != RootType::Tree)
+    {
         let detail = "holds a volume, which this version cannot restore";
-        return Err(Error::new(ErrorKind::Unsupported, Place::Argument("snapshot"), detail));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            Place::Argument("snapshot"),
+            detail,
+        ));
     }
     match (select(reader, snapshot, path)?, snapshot.roots.as_slice()) {
-        (Selected::Everything, [root]) => {
-            Ok(vec![Scope::whole_root(root, FolderPath::root())])
-        }
+        (Selected::Everything, [root]) => Ok(vec![Scope::whole_root(root, FolderPath::root())]),
         (Selected::Everything, roots) => Ok(roots.iter().map(below_its_path).collect()),
         (Selected::Entry { root, item }, roots) => {
-            let root = roots.get(root).expect("select names a root of the snapshot");
+            let root = roots
+                .get(root)
+                .expect("select names a root of the snapshot");
             Ok(vec![Scope::entry(root, &item)])
         }
     }
@@ -134,7 +148,10 @@ fn scopes_of<'s>(reader: &ChunkReader<'_>, snapshot: &'s Snapshot, path: &[u8]) 
 
 /// Of several roots each goes where its absolute path says, below the target.
 fn below_its_path(root: &Root) -> Scope<'_> {
-    let names = root.name.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
+    let names = root
+        .name
+        .split(|&byte| byte == b'/')
+        .filter(|name| !name.is_empty());
     let folder = names.fold(FolderPath::root(), |folder, name| folder.child(name));
     Scope::whole_root(root, folder)
 }
@@ -148,7 +165,8 @@ fn walk(
 ) -> Result<()> {
     for (start, alone) in scope.starts() {
         let root = scope.root;
-        let mut cursor: Cursor<'_, Tree> = Cursor::new(reader, root.page, root.level, start.clone());
+        let mut cursor: Cursor<'_, Tree> =
+            Cursor::new(reader, root.page, root.level, start.clone());
         while let Some(step) = cursor.next()? {
             report.check_cancelled()?;
             match step {
@@ -161,7 +179,9 @@ fn walk(
                         break;
                     }
                 }
-                Step::Lost(page) if scope.may_contain(&page.first) => report.lost_page(scope, &page),
+                Step::Lost(page) if scope.may_contain(&page.first) => {
+                    report.lost_page(scope, &page)
+                }
                 Step::Lost(_) => break,
             }
         }

@@ -28,7 +28,12 @@ impl<'s> Scope<'s> {
     /// All of `root`, its children landing in `folder`.
     pub(super) fn whole_root(root: &'s Root, folder: FolderPath) -> Self {
         let (top, landing) = (TreePath::default(), folder.as_entry());
-        Self { root, top, landing, is_folder: true }
+        Self {
+            root,
+            top,
+            landing,
+            is_folder: true,
+        }
     }
 
     /// One entry of `root`.
@@ -40,7 +45,12 @@ impl<'s> Scope<'s> {
         } else {
             TreePath::new(FolderPath::root(), name_of(root, &top))
         };
-        Self { root, top, landing, is_folder }
+        Self {
+            root,
+            top,
+            landing,
+            is_folder,
+        }
     }
 
     /// Where walks begin: at the top itself, then at its children, if they lie elsewhere.
@@ -73,7 +83,9 @@ impl<'s> Scope<'s> {
             return match (&item.entry.node, path.name.is_empty()) {
                 (Node::Folder, _) | (_, false) => self.landing.clone(),
                 // A single file as a root: it keeps the last name of where it was.
-                (_, true) => TreePath::new(self.landing_folder_of_file(), name_of(self.root, &path)),
+                (_, true) => {
+                    TreePath::new(self.landing_folder_of_file(), name_of(self.root, &path))
+                }
             };
         }
         TreePath::new(self.target_folder(&item.folder), path.name)
@@ -83,7 +95,9 @@ impl<'s> Scope<'s> {
     pub(super) fn target_folder(&self, folder: &FolderPath) -> FolderPath {
         let top = self.top.as_folder();
         let below = folder.0.strip_prefix(top.0.as_slice()).unwrap_or_default();
-        let names = below.split(|&byte| byte == 0).filter(|name| !name.is_empty());
+        let names = below
+            .split(|&byte| byte == 0)
+            .filter(|name| !name.is_empty());
         names.fold(self.landing.as_folder(), |folder, name| folder.child(name))
     }
 
@@ -113,7 +127,11 @@ impl<'s> Scope<'s> {
 
     fn landing_folder_of_file(&self) -> FolderPath {
         // The landing of a whole root among several is its own path: a file's ends with its name.
-        if self.landing.name.is_empty() { FolderPath::root() } else { self.landing.folder.clone() }
+        if self.landing.name.is_empty() {
+            FolderPath::root()
+        } else {
+            self.landing.folder.clone()
+        }
     }
 }
 
@@ -122,7 +140,10 @@ fn name_of(root: &Root, path: &TreePath) -> Vec<u8> {
     if !path.name.is_empty() {
         return path.name.clone();
     }
-    let mut names = root.name.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
+    let mut names = root
+        .name
+        .split(|&byte| byte == b'/')
+        .filter(|name| !name.is_empty());
     names.next_back().unwrap_or(b"root").to_vec()
 }
 
@@ -155,7 +176,10 @@ impl<'o> Reporter<'o> {
 
     /// For a second walk over pages whose losses were told already.
     pub(super) fn silenced(&self) -> Self {
-        Self { silent: true, ..Self::new(self.observer) }
+        Self {
+            silent: true,
+            ..Self::new(self.observer)
+        }
     }
 
     pub(super) fn observer(&self) -> &'o dyn Observer {
@@ -170,7 +194,11 @@ impl<'o> Reporter<'o> {
     }
 
     pub(super) fn check_cancelled(&self) -> Result<()> {
-        if self.observer.is_cancelled() { Err(crate::pipeline::cancelled()) } else { Ok(()) }
+        if self.observer.is_cancelled() {
+            Err(crate::pipeline::cancelled())
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) fn restored(&self) {
@@ -198,7 +226,11 @@ impl<'o> Reporter<'o> {
             return;
         }
         self.problems.fetch_add(1, Ordering::Relaxed);
-        self.observer.problem(&Problem { kind, subject: at.to_bytes(), detail });
+        self.observer.problem(&Problem {
+            kind,
+            subject: at.to_bytes(),
+            detail,
+        });
     }
 
     /// An entry that could not be restored, for `error`.
@@ -214,7 +246,11 @@ impl<'o> Reporter<'o> {
     }
 
     pub(super) fn lost_page(&self, scope: &Scope<'_>, page: &LostPage) {
-        let count = if page.entries == 0 { scope.root.entries } else { page.entries };
+        let count = if page.entries == 0 {
+            scope.root.entries
+        } else {
+            page.entries
+        };
         let first = scope.source_of(&page.first);
         let detail = format!(
             "{count} entries from {} on are lost: {}",

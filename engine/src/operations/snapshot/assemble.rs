@@ -10,10 +10,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::format::entry::{
-    Content, Entry, ExtentKind, FolderPath, Metadata, Node, TreePath,
-};
+use crate::format::entry::{Content, Entry, ExtentKind, FolderPath, Metadata, Node, TreePath};
+use crate::format::scan::ScanChild;
 use crate::format::scan::Seen;
+use crate::format::tree::TreeChild;
 use crate::limits::{EXTENTS_INLINE_MAX, READ_ATTEMPTS, SNAPSHOT_PROBLEMS_MAX};
 use crate::observe::{Counter, Observer, Problem, ProblemKind};
 use crate::operations::snapshot::content::{
@@ -21,9 +21,9 @@ use crate::operations::snapshot::content::{
 };
 use crate::operations::snapshot::walk::RootTotals;
 use crate::pipeline::ingest::{Ingest, Ticket};
-use crate::repository::manifest::builder::{BuiltRoot, ContentBuilder, PageStore, ScanBuilder, TreeBuilder};
-use crate::format::scan::ScanChild;
-use crate::format::tree::TreeChild;
+use crate::repository::manifest::builder::{
+    BuiltRoot, ContentBuilder, PageStore, ScanBuilder, TreeBuilder,
+};
 use crate::sources::folder::{FolderSource, ScanStart, Stat, problem_of};
 
 /// Entries that wait for the oldest at most.
@@ -128,7 +128,12 @@ impl<'w, 's> Assembler<'w, 's> {
         what: What,
     ) -> Result<()> {
         let folder = Arc::clone(folder);
-        self.waiting.push_back(Waiting { folder, name, listed, what });
+        self.waiting.push_back(Waiting {
+            folder,
+            name,
+            listed,
+            what,
+        });
         while self.waiting.len() > WINDOW {
             self.settle_oldest()?;
         }
@@ -209,9 +214,20 @@ impl<'w, 's> Assembler<'w, 's> {
     }
 
     fn settle_oldest(&mut self) -> Result<()> {
-        let Some(oldest) = self.waiting.pop_front() else { return Ok(()) };
-        let Waiting { folder, name, listed, what } = oldest;
-        let at = Place { folder, name, listed };
+        let Some(oldest) = self.waiting.pop_front() else {
+            return Ok(());
+        };
+        let Waiting {
+            folder,
+            name,
+            listed,
+            what,
+        } = oldest;
+        let at = Place {
+            folder,
+            name,
+            listed,
+        };
         match what {
             What::Ready(metadata, node) => self.settle_ready(&at, *metadata, node),
             What::Unchanged(metadata, content) => {
@@ -252,7 +268,13 @@ impl<'w, 's> Assembler<'w, 's> {
             content.push(extent, self.store)?;
         }
         let content = content.finish(self.store)?;
-        self.settle_read(at, &read.stat, (read.metadata, read.problems), content, read.moved)
+        self.settle_read(
+            at,
+            &read.stat,
+            (read.metadata, read.problems),
+            content,
+            read.moved,
+        )
     }
 
     fn settle_large(&mut self, at: &Place, large: LargeFile, attempt: u32) -> Result<()> {
@@ -321,7 +343,9 @@ impl<'w, 's> Assembler<'w, 's> {
         content: Content,
         moved: bool,
     ) -> Result<()> {
-        problems.into_iter().for_each(|problem| self.problem(problem));
+        problems
+            .into_iter()
+            .for_each(|problem| self.problem(problem));
         if moved {
             let detail = "changed each time it was read; what is stored may mix its states";
             let problem = self.problem_at(at, ProblemKind::ChangedWhileRead, detail);
@@ -360,7 +384,15 @@ impl<'w, 's> Assembler<'w, 's> {
         };
         self.scan.push(&at.folder, &at.name, &seen, self.store)?;
         let name = at.name.clone();
-        self.tree.push(&at.folder, &Entry { name, metadata, node }, self.store)
+        self.tree.push(
+            &at.folder,
+            &Entry {
+                name,
+                metadata,
+                node,
+            },
+            self.store,
+        )
     }
 
     fn leave_out(&mut self, at: &Place, problem: Problem) {
@@ -371,12 +403,18 @@ impl<'w, 's> Assembler<'w, 's> {
     fn problem_at(&self, at: &Place, kind: ProblemKind, detail: &str) -> Problem {
         let subject = self.display(at).as_os_str().as_bytes().to_vec();
         let detail = detail.to_owned();
-        Problem { kind, subject, detail }
+        Problem {
+            kind,
+            subject,
+            detail,
+        }
     }
 
     fn display(&self, at: &Place) -> std::path::PathBuf {
         let inside = TreePath::new((*at.folder).clone(), at.name.clone()).to_bytes();
-        self.source.path().join(std::ffi::OsStr::from_bytes(&inside))
+        self.source
+            .path()
+            .join(std::ffi::OsStr::from_bytes(&inside))
     }
 }
 

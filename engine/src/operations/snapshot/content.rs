@@ -50,7 +50,10 @@ pub(super) fn read_batch(
     files: &[FileAt],
     len_max: u64,
 ) -> Result<Vec<FileOutcome>> {
-    files.iter().map(|file| read_file(worker, source, file, len_max)).collect()
+    files
+        .iter()
+        .map(|file| read_file(worker, source, file, len_max))
+        .collect()
 }
 
 /// Reads a file until it holds still, at most [`READ_ATTEMPTS`] times.

@@ -160,11 +160,7 @@ fn open_sources(paths: &[PathBuf], options: &SnapshotOptions) -> Result<Vec<Arc<
         let source = FolderSource::open(path, options.folder.clone())?;
         if !seen.insert(source.path().to_owned()) {
             let place = Place::Path(source.path().to_owned());
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                place,
-                "is given twice",
-            ));
+            return Err(Error::new(ErrorKind::InvalidInput, place, "is given twice"));
         }
         sources.push(Arc::new(source));
     }
@@ -215,7 +211,10 @@ impl Parents {
                 let mut all = snapshots::list(repository)?.snapshots;
                 all.retain(|snapshot| snapshot.host == host);
                 all.reverse();
-                (all, "the newest snapshot of this host and path was compared")
+                (
+                    all,
+                    "the newest snapshot of this host and path was compared",
+                )
             }
         };
         Ok(Self { candidates, reason })
@@ -274,7 +273,10 @@ fn describe(
     let (tracking, reason) = match parent {
         Some(_) => (Tracking::Metadata, parents.reason),
         None if options.parent == ParentChoice::None => (Tracking::Full, parents.reason),
-        None => (Tracking::Full, "there is no earlier snapshot of this host and path"),
+        None => (
+            Tracking::Full,
+            "there is no earlier snapshot of this host and path",
+        ),
     };
     Snapshot {
         session: session.id(),

@@ -51,9 +51,7 @@ impl<'r> Previous<'r> {
         let wanted = (folder, name);
         let item = self.tree_at(wanted)?;
         let seen = self.scan_at(wanted)?;
-        Ok(item
-            .zip(seen)
-            .map(|(item, seen)| KnownEntry { item, seen }))
+        Ok(item.zip(seen).map(|(item, seen)| KnownEntry { item, seen }))
     }
 
     fn tree_at(&mut self, wanted: (&FolderPath, &[u8])) -> Result<Option<TreeItem>> {
@@ -61,7 +59,9 @@ impl<'r> Previous<'r> {
             if self.tree_item.is_none() {
                 self.tree_item = next_item(&mut self.tree)?;
             }
-            let Some(item) = &self.tree_item else { return Ok(None) };
+            let Some(item) = &self.tree_item else {
+                return Ok(None);
+            };
             match (&*item.folder, item.entry.name.as_slice()).cmp(&wanted) {
                 std::cmp::Ordering::Less => self.tree_item = None,
                 std::cmp::Ordering::Equal => return Ok(self.tree_item.take()),
@@ -75,10 +75,14 @@ impl<'r> Previous<'r> {
             if self.scan_item.is_none() {
                 self.scan_item = next_item(&mut self.scan)?;
             }
-            let Some(item) = &self.scan_item else { return Ok(None) };
+            let Some(item) = &self.scan_item else {
+                return Ok(None);
+            };
             match (&*item.folder, item.name.as_slice()).cmp(&wanted) {
                 std::cmp::Ordering::Less => self.scan_item = None,
-                std::cmp::Ordering::Equal => return Ok(self.scan_item.take().map(|item| item.seen)),
+                std::cmp::Ordering::Equal => {
+                    return Ok(self.scan_item.take().map(|item| item.seen));
+                }
                 std::cmp::Ordering::Greater => return Ok(None),
             }
         }

@@ -106,7 +106,12 @@ impl<'w, 's> RootWalk<'w, 's> {
         self.visit(None, &top, root)?;
         if is_folder {
             let (name, path) = (Vec::new(), FolderPath::root());
-            self.folders.push(PendingFolder { parent: None, name, path, depth: 0 });
+            self.folders.push(PendingFolder {
+                parent: None,
+                name,
+                path,
+                depth: 0,
+            });
         }
         while let Some(folder) = self.folders.pop() {
             self.visit_folder(folder)?;
@@ -125,7 +130,10 @@ impl<'w, 's> RootWalk<'w, 's> {
             level: tree.level,
             entries: tree.child.entries,
             bytes: tree.child.bytes,
-            scan: Some(ScanRoot { page: scan.child.page, level: scan.level }),
+            scan: Some(ScanRoot {
+                page: scan.child.page,
+                level: scan.level,
+            }),
         };
         Ok(Captured {
             root,
@@ -143,9 +151,11 @@ impl<'w, 's> RootWalk<'w, 's> {
         let opened = if folder.parent.is_none() && folder.depth > 0 {
             self.source.open_folder_at(&folder.path)
         } else {
-            self.source.open_folder(folder.parent.as_ref(), &folder.name)
+            self.source
+                .open_folder(folder.parent.as_ref(), &folder.name)
         };
-        let listing = opened.and_then(|handle| self.source.list(&handle).map(|list| (handle, list)));
+        let listing =
+            opened.and_then(|handle| self.source.list(&handle).map(|list| (handle, list)));
         let (handle, listing) = match listing {
             Ok(listed) => listed,
             Err(error) => {
@@ -153,7 +163,10 @@ impl<'w, 's> RootWalk<'w, 's> {
                 return Ok(());
             }
         };
-        listing.problems.into_iter().for_each(|problem| self.assembler.problem(problem));
+        listing
+            .problems
+            .into_iter()
+            .for_each(|problem| self.assembler.problem(problem));
         let path = Arc::new(folder.path);
         let depth = folder.depth + 1;
         let first_subfolder = self.folders.len();
@@ -163,7 +176,12 @@ impl<'w, 's> RootWalk<'w, 's> {
                 if !found.is_mount_point {
                     let parent = (depth < HELD_OPEN_DEPTH).then(|| handle.clone());
                     let (name, path) = (found.name.clone(), path.child(&found.name));
-                    self.folders.push(PendingFolder { parent, name, path, depth });
+                    self.folders.push(PendingFolder {
+                        parent,
+                        name,
+                        path,
+                        depth,
+                    });
                 }
             }
             self.visit(Some(&handle), &path, found)?;
@@ -174,15 +192,27 @@ impl<'w, 's> RootWalk<'w, 's> {
     }
 
     /// A repository that stored itself would grow with every snapshot.
-    fn refuse_repository(&self, folder: Option<&FolderPath>, stat: &Stat, name: &[u8]) -> Result<()> {
+    fn refuse_repository(
+        &self,
+        folder: Option<&FolderPath>,
+        stat: &Stat,
+        name: &[u8],
+    ) -> Result<()> {
         if self.context.options.repository_folder != Some((stat.device, stat.inode)) {
             return Ok(());
         }
         let inside = folder.map(|folder| TreePath::new(folder.clone(), name).to_bytes());
         let inside = inside.unwrap_or_default();
-        let path = self.source.path().join(std::ffi::OsStr::from_bytes(&inside));
+        let path = self
+            .source
+            .path()
+            .join(std::ffi::OsStr::from_bytes(&inside));
         let detail = "is the repository itself; exclude it, or snapshot another folder";
-        Err(Error::new(ErrorKind::InvalidInput, Place::Path(path), detail))
+        Err(Error::new(
+            ErrorKind::InvalidInput,
+            Place::Path(path),
+            detail,
+        ))
     }
 
     fn visit(
@@ -241,7 +271,10 @@ impl<'w, 's> RootWalk<'w, 's> {
         {
             return Ok(Ok(what));
         }
-        let file = FileAt { parent: parent.cloned(), name: name.to_vec() };
+        let file = FileAt {
+            parent: parent.cloned(),
+            name: name.to_vec(),
+        };
         if stat.len > self.segment_len {
             self.assembler.read_large(&file)
         } else {
@@ -257,7 +290,9 @@ impl<'w, 's> RootWalk<'w, 's> {
         stat: &Stat,
         known: &KnownEntry,
     ) -> Result<Option<What>> {
-        let Some(content) = known.content() else { return Ok(None) };
+        let Some(content) = known.content() else {
+            return Ok(None);
+        };
         let before = Known {
             len: content.len(),
             mtime: known.item.entry.metadata.mtime,
@@ -284,8 +319,14 @@ impl<'w, 's> RootWalk<'w, 's> {
         stat: &Stat,
         known: Option<&KnownEntry>,
     ) -> Result<What, Problem> {
-        let node = self.source.read_node(parent, name, stat).map_err(|error| problem_of(&error))?;
-        Ok(What::Ready(Box::new(self.metadata(parent, name, stat, known)), node))
+        let node = self
+            .source
+            .read_node(parent, name, stat)
+            .map_err(|error| problem_of(&error))?;
+        Ok(What::Ready(
+            Box::new(self.metadata(parent, name, stat, known)),
+            node,
+        ))
     }
 
     /// Metadata; extended attributes are taken over where ctime says that they did not change.
@@ -304,10 +345,15 @@ impl<'w, 's> RootWalk<'w, 's> {
         });
         if let Some(known) = same_inode {
             let xattrs = known.item.entry.metadata.xattrs.clone();
-            return Metadata { xattrs, ..self.source.link_metadata(stat) };
+            return Metadata {
+                xattrs,
+                ..self.source.link_metadata(stat)
+            };
         }
         let (metadata, problems) = self.source.metadata(parent, name, stat);
-        problems.into_iter().for_each(|problem| self.assembler.problem(problem));
+        problems
+            .into_iter()
+            .for_each(|problem| self.assembler.problem(problem));
         metadata
     }
 }

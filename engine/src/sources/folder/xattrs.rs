@@ -187,7 +187,13 @@ mod tests {
     fn a_shadow_of_an_acl_is_left_out() {
         let file = tempfile::tempfile().unwrap();
         if fsetxattr(&file, SHADOWS[0], b"acl", XattrFlags::empty()).is_ok() {
-            assert!(Holder::Open(file.as_fd()).read().unwrap().attributes.is_empty());
+            assert!(
+                Holder::Open(file.as_fd())
+                    .read()
+                    .unwrap()
+                    .attributes
+                    .is_empty()
+            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is read of an object: content, metadata, layout.
 
-use crate::pipeline::ReadAt;
 use super::*;
+use crate::pipeline::ReadAt;
 
 #[test]
 fn every_kind_of_object_is_listed_and_described() {

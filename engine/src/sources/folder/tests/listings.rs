@@ -1,7 +1,7 @@
 //! What a listing holds, whatever the folder.
 
-use crate::pipeline::ReadAt;
 use super::*;
+use crate::pipeline::ReadAt;
 
 #[test]
 fn a_status_agrees_with_what_the_standard_library_says() {
