@@ -15,6 +15,7 @@
 
 pub mod budget;
 pub mod ingest;
+pub mod parallel;
 mod segments;
 mod worker;
 
