@@ -174,9 +174,10 @@ impl<'d> Pair<'d> {
             (Ahead::End, Ahead::End) => Move::Done,
             (Ahead::Page(before), Ahead::Page(after)) if before.id == after.id => Move::SkipBoth,
             (Ahead::Page(before), Ahead::Page(after)) => {
-                // The higher page first: below it may lie the other one.
-                let by_level = after.level.cmp(&before.level);
-                match by_level.then_with(|| before.first.cmp(after.first)) {
+                // What begins first has no counterpart yet; of pages that begin together the
+                // higher one may hold the other.
+                let by_first = before.first.cmp(after.first);
+                match by_first.then(after.level.cmp(&before.level)) {
                     Ordering::Less => Move::Open(true, false),
                     Ordering::Greater => Move::Open(false, true),
                     Ordering::Equal => Move::Open(true, true),
