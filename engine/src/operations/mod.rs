@@ -14,3 +14,4 @@ pub mod restore;
 pub mod select;
 pub mod snapshot;
 pub mod stats;
+pub(crate) mod walk;

@@ -1,9 +1,12 @@
 //! What a person means by `SNAP:PATH`: everything, or one entry of one root.
 
-use crate::error::{Error, ErrorKind, Place, Result};
-use crate::format::snapshot::Snapshot;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::entry::{FolderPath, TreePath, is_valid_name};
+use crate::format::snapshot::{Root, Snapshot};
 use crate::format::tree::TreeItem;
+use crate::operations::walk;
 use crate::repository::chunks::ChunkReader;
+use crate::repository::manifest::cursor::Step;
 
 /// A part of a snapshot.
 #[derive(Clone, Debug)]
@@ -21,13 +24,172 @@ pub enum Selected {
 
 /// Finds `path` in `snapshot`. Empty is everything. A path that begins with the name of a root is
 /// taken below it; in a snapshot of one root a relative path is taken from there.
-pub fn select(_reader: &ChunkReader<'_>, _snapshot: &Snapshot, path: &[u8]) -> Result<Selected> {
-    if path.is_empty() {
+pub fn select(reader: &ChunkReader<'_>, snapshot: &Snapshot, path: &[u8]) -> Result<Selected> {
+    let names = components(path)?;
+    let absolute = path.first() == Some(&b'/');
+    if names.is_empty() && !absolute {
         return Ok(Selected::Everything);
     }
-    Err(Error::new(
-        ErrorKind::Unsupported,
-        Place::Repository,
-        "stub",
-    ))
+    for (root, below) in candidates(snapshot, &names, absolute) {
+        let item = find(reader, &snapshot.roots[root], &below)?;
+        if let Some(item) = item {
+            return Ok(Selected::Entry { root, item });
+        }
+    }
+    let roots = snapshot.roots.iter().map(|root| shown(&root.name));
+    let roots = roots.collect::<Vec<_>>().join(", ");
+    let detail = format!("is not in this snapshot, which holds {roots}");
+    Err(Error::new(ErrorKind::NotFound, walk::place(path), detail))
+}
+
+/// The entry at `path` in the tree of `root`; reads the pages on the way to it alone.
+pub(crate) fn find(
+    reader: &ChunkReader<'_>,
+    root: &Root,
+    path: &TreePath,
+) -> Result<Option<TreeItem>> {
+    match walk::cursor(reader, root, path.clone())?.next()? {
+        Some(Step::Item(item)) if item.path() == *path => Ok(Some(item)),
+        Some(Step::Lost(lost)) if lost.first <= *path => Err(lost.error),
+        _ => Ok(None),
+    }
+}
+
+/// The names in `path`; slashes too many and `.` mean nothing.
+fn components(path: &[u8]) -> Result<Vec<&[u8]>> {
+    let refuse = |detail| {
+        Err(Error::new(
+            ErrorKind::InvalidInput,
+            walk::place(path),
+            detail,
+        ))
+    };
+    let mut names = Vec::new();
+    for name in path.split(|&byte| byte == b'/') {
+        match name {
+            b"" | b"." => {}
+            b".." => return refuse("has .. in it; give the path without"),
+            name if is_valid_name(name) => names.push(name),
+            _ => return refuse("has a name in it that no file can have"),
+        }
+    }
+    Ok(names)
+}
+
+/// The roots that may hold the path, longest name first, and what is left of it below each.
+fn candidates(snapshot: &Snapshot, names: &[&[u8]], absolute: bool) -> Vec<(usize, TreePath)> {
+    if !absolute {
+        return match snapshot.roots.len() {
+            1 => vec![(0, tree_path(names))],
+            _ => Vec::new(),
+        };
+    }
+    let mut found = Vec::new();
+    for (index, root) in snapshot.roots.iter().enumerate() {
+        let root_names: Vec<_> = root.name.split(|&byte| byte == b'/').collect();
+        let root_names: Vec<_> = root_names.into_iter().filter(|n| !n.is_empty()).collect();
+        if let Some(below) = names.strip_prefix(root_names.as_slice()) {
+            found.push((index, tree_path(below)));
+        }
+    }
+    found.sort_by_key(|(_, below)| below.to_bytes().len());
+    found
+}
+
+fn tree_path(names: &[&[u8]]) -> TreePath {
+    let root = FolderPath::root();
+    let folder = names.iter().fold(root, |folder, name| folder.child(name));
+    folder.as_entry()
+}
+
+fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::error::Place;
+    use crate::storage::memory::MemoryBackend;
+    use crate::testing::recording_backend::{RecordingBackend, Subject, Verb};
+    use crate::testing::sample_repository::{self, SampleTree, small_frames};
+
+    use crate::format::name::ObjectKind;
+
+    fn selected(roots: &[(&str, &SampleTree)], path: &str) -> Result<String> {
+        let backend = Arc::new(MemoryBackend::new());
+        let repository = sample_repository::create(backend);
+        let snapshot = sample_repository::commit(&repository, small_frames(), roots);
+        let reader = ChunkReader::new(&repository, 1 << 20)?;
+        Ok(match select(&reader, &snapshot, path.as_bytes())? {
+            Selected::Everything => "everything".to_owned(),
+            Selected::Entry { root, item } => format!("{root}:{}", item.path()),
+        })
+    }
+
+    #[test]
+    fn a_path_is_taken_below_the_root_that_it_names() {
+        let mut tree = SampleTree::new();
+        tree.file("etc/hosts", b"hosts".to_vec());
+        let mut nested = SampleTree::new();
+        nested.file("inner", b"inner".to_vec());
+        let roots = [
+            ("/srv/a", &tree),
+            ("/srv/a/etc", &nested),
+            ("/srv/ab", &nested),
+        ];
+        let cases = [
+            ("", "everything"),
+            (".", "everything"),
+            ("/srv/a", "0:"),
+            ("/srv/a/", "0:"),
+            ("//srv/./a//etc/hosts/", "0:etc/hosts"),
+            ("/srv/a/etc", "1:"),
+            ("/srv/a/etc/inner", "1:inner"),
+            ("/srv/ab/inner", "2:inner"),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(selected(&roots, path).unwrap(), expected, "{path}");
+        }
+        for path in ["/", "/srv", "/srv/a/etc/none", "inner", "/srv/a/hosts"] {
+            let error = selected(&roots, path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{path}");
+            assert!(matches!(error.place(), Place::Path(_)));
+            assert!(error.to_string().contains("/srv/ab"), "{error}");
+        }
+    }
+
+    #[test]
+    fn in_a_snapshot_of_one_root_a_path_may_be_relative() {
+        let mut tree = SampleTree::new();
+        tree.file("etc/hosts", b"hosts".to_vec());
+        for (path, expected) in [
+            ("etc/hosts", "0:etc/hosts"),
+            ("./etc/", "0:etc"),
+            ("/", "0:"),
+        ] {
+            let found = selected(&[("/", &tree)], path).unwrap();
+            assert_eq!(found, expected, "{path}");
+        }
+        let refused = selected(&[("/", &tree)], "etc/../etc").unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn finding_one_entry_reads_one_page_of_each_level() {
+        let backend = Arc::new(RecordingBackend::new(MemoryBackend::new()));
+        let repository = sample_repository::create(backend.clone());
+        let tree = SampleTree::random(7, 3_000);
+        let snapshot = sample_repository::commit(&repository, small_frames(), &[("/r", &tree)]);
+        let repository = sample_repository::open(backend.clone());
+        let reader = ChunkReader::new(&repository, 1 << 20).unwrap();
+        let last = tree.paths().last().unwrap();
+        let path = walk::absolute_path(&snapshot.roots[0], last);
+        backend.reset();
+        select(&reader, &snapshot, &path).unwrap();
+        let reads = backend.tally(Verb::GetRange, Subject::Kind(ObjectKind::Pack));
+        assert_eq!(reads.calls, u64::from(snapshot.roots[0].level) + 1);
+    }
 }

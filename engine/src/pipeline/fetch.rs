@@ -40,17 +40,13 @@ pub fn fetch<T: Copy + Send + Sync>(
     // Frames are numbered in the order of their packs.
     wanted.sort_unstable_by_key(|chunk| (chunk.place.frame, chunk.place.offset));
     let requests = requests_of(reader, &wanted);
-    parallel::run(
-        threads,
-        requests,
-        FrameBuffers::default,
-        |buffers, request| {
-            if observer.is_cancelled() {
-                return Err(crate::pipeline::cancelled());
-            }
-            fetch_request(reader, &wanted[request], buffers, &sink)
-        },
-    )
+    let one = |buffers: &mut FrameBuffers, request: &Range<usize>| {
+        if observer.is_cancelled() {
+            return Err(crate::pipeline::cancelled());
+        }
+        fetch_request(reader, &wanted[request.clone()], buffers, &sink)
+    };
+    parallel::run(threads, &requests, FrameBuffers::default, one).map(drop)
 }
 
 /// Splits `wanted` into runs of frames that lie close together in one pack.

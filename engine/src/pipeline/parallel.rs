@@ -1,87 +1,92 @@
-//! A list of tasks on several threads, each with a state of its own.
+//! A list of tasks on several threads, where each is on its own.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use crossbeam_channel::unbounded;
 use parking_lot::Mutex;
 
-use crate::error::{Error, ErrorKind, Place, Result};
+use crate::error::{Error, Result};
 
-/// Runs `work` on every task, on at most `threads` threads; `init` makes what each thread keeps
-/// from task to task.
+/// Runs `task` on every item with `threads` threads and gives the results in the order of the
+/// items. Each thread has a `state` of its own: its buffers.
 ///
 /// # Errors
-/// The first error of a task; tasks that were not begun by then are dropped.
-pub fn run<T: Send, S>(
+/// The first error of a task; tasks that had not begun by then are left out.
+pub fn run<T: Sync, S, R: Send>(
     threads: usize,
-    tasks: impl IntoIterator<Item = T>,
-    init: impl Fn() -> S + Sync,
-    work: impl Fn(&mut S, T) -> Result<()> + Sync,
-) -> Result<()> {
-    let (queue, waiting) = unbounded();
-    let mut count = 0;
-    for task in tasks {
-        count += 1;
-        let _ = queue.send(task);
-    }
-    drop(queue);
+    items: &[T],
+    new_state: impl Fn() -> S + Sync,
+    task: impl Fn(&mut S, &T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let (next, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
     let failure: Mutex<Option<Error>> = Mutex::new(None);
-    let panicked = thread::scope(|scope| {
-        let worker = || {
-            let mut state = init();
-            while let Ok(task) = waiting.recv() {
-                if failure.lock().is_some() {
-                    return;
-                }
-                if let Err(error) = work(&mut state, task) {
+    let results: Mutex<Vec<Option<R>>> = Mutex::new(items.iter().map(|_| None).collect());
+    let work = || {
+        let mut state = new_state();
+        while !stopped.load(Ordering::Acquire) {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(index) else {
+                return;
+            };
+            match task(&mut state, item) {
+                Ok(result) => results.lock()[index] = Some(result),
+                Err(error) => {
                     failure.lock().get_or_insert(error);
-                    return;
+                    stopped.store(true, Ordering::Release);
                 }
             }
-        };
-        let threads: Vec<_> = (0..threads.min(count))
-            .map(|_| scope.spawn(worker))
-            .collect();
-        let ended = threads.into_iter().map(|thread| thread.join());
-        ended.filter(|end| end.is_err()).count() > 0
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads.min(items.len()) {
+            scope.spawn(work);
+        }
+        work();
     });
-    if panicked {
-        return Err(Error::new(
-            ErrorKind::Cancelled,
-            Place::Repository,
-            "a worker stopped early",
-        ));
+    match failure.into_inner() {
+        Some(error) => Err(error),
+        None => Ok(results.into_inner().into_iter().flatten().collect()),
     }
-    failure.into_inner().map_or(Ok(()), Err)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
     use super::*;
+    use crate::error::{ErrorKind, Place};
 
     #[test]
-    fn every_task_is_run_once() {
-        let sum = AtomicU64::new(0);
-        let work = |(): &mut (), task| {
-            sum.fetch_add(task, Ordering::Relaxed);
-            Ok(())
-        };
-        run(3, 0..1000, || (), work).unwrap();
-        assert_eq!(sum.into_inner(), 999 * 1000 / 2);
-        run(3, [], || (), |(), (): ()| Ok(())).unwrap();
+    fn results_come_in_the_order_of_the_items_for_any_number_of_threads() {
+        let items: Vec<usize> = (0..100).collect();
+        for threads in [0, 1, 2, 7, 200] {
+            let squares = run(threads, &items, || (), |(), item| Ok(item * item));
+            let squares = squares.expect("no task fails");
+            assert!(
+                squares
+                    .iter()
+                    .enumerate()
+                    .all(|(i, square)| *square == i * i)
+            );
+            assert_eq!(squares.len(), 100);
+        }
     }
 
     #[test]
-    fn the_first_error_ends_the_rest() {
-        let done = AtomicU64::new(0);
-        let work = |(): &mut (), task: u64| {
-            done.fetch_add(1, Ordering::Relaxed);
-            let refuse = || Error::new(ErrorKind::Io, Place::Repository, "no");
-            if task == 5 { Err(refuse()) } else { Ok(()) }
-        };
-        assert!(run(1, 0..1000, || (), work).is_err());
-        assert_eq!(done.into_inner(), 6);
+    fn the_first_error_ends_the_list() {
+        let items: Vec<usize> = (0..10_000).collect();
+        let begun = AtomicUsize::new(0);
+        let result = run(
+            2,
+            &items,
+            || (),
+            |(), item| {
+                begun.fetch_add(1, Ordering::Relaxed);
+                match item {
+                    5 => Err(Error::new(ErrorKind::Io, Place::Repository, "five")),
+                    _ => Ok(()),
+                }
+            },
+        );
+        assert_eq!(result.map_err(|error| error.kind()), Err(ErrorKind::Io));
+        assert!(begun.load(Ordering::Relaxed) < 10_000);
     }
 }

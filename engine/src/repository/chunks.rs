@@ -67,7 +67,19 @@ type FrameKey = FrameRef;
 impl<'r> ChunkReader<'r> {
     /// A reader that keeps at most `cache_bytes` of plaintext.
     pub fn new(repository: &'r Repository, cache_bytes: usize) -> Result<Self> {
-        let index = repository.index()?;
+        Ok(Self::with_index(
+            repository,
+            repository.index()?,
+            cache_bytes,
+        ))
+    }
+
+    /// A reader that goes by an index of the caller's.
+    pub(crate) fn with_index(
+        repository: &'r Repository,
+        index: &'r Index,
+        cache_bytes: usize,
+    ) -> Self {
         let (frames, clock, bytes) = (HashMap::new(), 0, 0);
         let cache = Mutex::new(FrameCache {
             frames,
@@ -75,12 +87,12 @@ impl<'r> ChunkReader<'r> {
             bytes,
             bytes_max: cache_bytes,
         });
-        Ok(Self {
+        Self {
             repository,
             index,
             uncovered: OnceLock::new(),
             cache,
-        })
+        }
     }
 
     /// The repository it reads.
@@ -97,6 +109,13 @@ impl<'r> ChunkReader<'r> {
         } else {
             Ok(found)
         }
+    }
+
+    /// Every copy of a chunk or page, those in unindexed packs included.
+    pub fn locate_all(&self, id: &ChunkId) -> Result<Vec<Location>> {
+        let mut found: Vec<_> = self.index.locate(id).collect();
+        found.extend(self.locate_uncovered(id)?);
+        Ok(found)
     }
 
     fn locate_uncovered(&self, id: &ChunkId) -> Result<Vec<Location>> {

@@ -61,7 +61,8 @@ impl<'s> FrameWriter<'s> {
         if !self.session.claim(&id)? {
             return Ok(false);
         }
-        if !self.plain.is_empty() && self.plain.len() + bytes.len() > FRAME_LEN_TARGET {
+        let target = self.session.options().frame_len_target;
+        if !self.plain.is_empty() && self.plain.len() + bytes.len() > target {
             self.flush()?;
         }
         self.plain.extend_from_slice(bytes);
@@ -69,7 +70,7 @@ impl<'s> FrameWriter<'s> {
             id,
             len: bytes.len() as u32,
         });
-        if self.plain.len() >= FRAME_LEN_TARGET || self.chunks.len() >= FRAME_CHUNKS_LIMIT {
+        if self.plain.len() >= target || self.chunks.len() >= FRAME_CHUNKS_LIMIT {
             self.flush()?;
         }
         Ok(true)

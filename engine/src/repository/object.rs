@@ -245,7 +245,8 @@ pub(crate) struct FrameCode {
 }
 
 impl FrameCode {
-    fn of(frame: &Frame) -> Self {
+    /// What the table says of `frame`.
+    pub(crate) fn of(frame: &Frame) -> Self {
         Self {
             counter: frame.counter,
             codec: frame.codec,

@@ -17,7 +17,7 @@ use crate::format::id::{ChunkId, SessionId};
 use crate::format::name::{ObjectKind, ObjectName, PackClass, PruneStep};
 use crate::format::snapshot::{Intent, Snapshot};
 use crate::format::table::TableName;
-use crate::limits::{INDEX_EVERY_PACKS, INDEX_RUN_ENTRIES_MAX, PACK_LEN_TARGET};
+use crate::limits::{FRAME_LEN_TARGET, INDEX_EVERY_PACKS, INDEX_RUN_ENTRIES_MAX, PACK_LEN_TARGET};
 use crate::repository::index::{Index, RunBuilder};
 use crate::repository::pack::{CodedFrame, FullPack, PackAppender, SealedFrame};
 use crate::repository::{Repository, new_session_id, object};
@@ -46,6 +46,8 @@ pub struct SessionOptions {
     pub pack_len_target: usize,
     /// An index run is stored after this many packs.
     pub index_every_packs: u32,
+    /// A frame is closed once its plaintext reaches this, bytes.
+    pub frame_len_target: usize,
 }
 
 impl Default for SessionOptions {
@@ -53,6 +55,7 @@ impl Default for SessionOptions {
         Self {
             pack_len_target: PACK_LEN_TARGET,
             index_every_packs: INDEX_EVERY_PACKS,
+            frame_len_target: FRAME_LEN_TARGET,
         }
     }
 }
@@ -114,6 +117,11 @@ impl<'r> Session<'r> {
     /// The repository it writes to.
     pub fn repository(&self) -> &'r Repository {
         self.repository
+    }
+
+    /// How it packs.
+    pub(crate) fn options(&self) -> SessionOptions {
+        self.options
     }
 
     /// Length of all packs and runs stored so far, bytes.

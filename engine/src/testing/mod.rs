@@ -9,6 +9,7 @@ pub mod conformance;
 pub mod fault_backend;
 pub mod random;
 pub mod recording_backend;
+pub mod sample_repository;
 pub mod sim_disk;
 
 mod sim_image;

@@ -82,6 +82,29 @@ impl<'r> ExtentCursor<'r> {
         }
     }
 
+    /// The page that must be read for the next extent, if one must be.
+    pub fn page_ahead(&mut self) -> Option<PageId> {
+        if !self.leaf.as_slice().is_empty() {
+            return None;
+        }
+        while let Some((_, children)) = self.stack.last() {
+            if let Some(child) = children.as_slice().first() {
+                return Some(child.page);
+            }
+            self.stack.pop();
+        }
+        None
+    }
+
+    /// Passes over the page ahead and all below it, unread.
+    pub fn skip_page(&mut self) {
+        if self.page_ahead().is_some()
+            && let Some((_, children)) = self.stack.last_mut()
+        {
+            children.next();
+        }
+    }
+
     fn open(&mut self, child: ExtentsChild, level: u8) -> Result<()> {
         let page = self.reader.page(&child.page)?;
         let malformed = |error| damaged_page(child.page, error);

@@ -14,3 +14,6 @@ pub mod cursor;
 mod shape;
 
 pub use shape::{MapShape, Scan, Tree};
+
+#[cfg(test)]
+mod tests;
