@@ -1,0 +1,311 @@
+//! The arguments of each command.
+
+use std::path::PathBuf;
+
+use blockstore::limits::{ARGON2_MEMORY_KIB_DEFAULT, ARGON2_PASSES_DEFAULT};
+use blockstore::transform::chunk::ChunkSizes;
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::args::{ByteSize, Location};
+
+/// Make a repository
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  blockstore init --repo /backup
+  head -c 32 /dev/urandom > ~/backup.key
+  blockstore init --repo /backup --key-file ~/backup.key
+
+Without its password or key file nothing can be restored: keep a copy elsewhere.")]
+pub(crate) struct InitArgs {
+    /// Average chunk, a power of two from 8K to 4M, fixed for ever; the shortest is a quarter of
+    /// it, the longest four times as long. 64K suits up to about 50 TiB
+    #[arg(long, value_name = "SIZE", default_value = "64K", value_parser = chunk_sizes)]
+    pub(crate) chunk_size: ChunkSizes,
+    /// A name for the password or key file, for people
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) label: String,
+    /// Memory that a guess at the password costs, KiB; low values are for tests only
+    #[arg(long, value_name = "KIB", default_value_t = ARGON2_MEMORY_KIB_DEFAULT, hide = true)]
+    pub(crate) argon2_memory: u32,
+    /// Passes over that memory; low values are for tests only
+    #[arg(long, value_name = "N", default_value_t = ARGON2_PASSES_DEFAULT, hide = true)]
+    pub(crate) argon2_passes: u32,
+}
+
+/// Take a snapshot of folders or files
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  blockstore snapshot --repo /backup /home /etc
+  blockstore snapshot --repo /backup ~ --exclude-caches --exclude '*.iso' --tag daily
+
+Files that are unchanged since the newest snapshot of the same host and path are not read again:
+length, mtime, ctime and inode must all be equal.")]
+pub(crate) struct SnapshotArgs {
+    /// What to capture; each becomes a root of the snapshot
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) excludes: ExcludeArgs,
+    /// Do not enter other file systems; a mount point stays as an empty folder
+    #[arg(long)]
+    pub(crate) one_file_system: bool,
+    /// A word for finding the snapshot; may be repeated
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
+    /// Name of the machine [default: its host name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Option<String>,
+    /// Compare with this snapshot [default: the newest of the same host and path]
+    #[arg(long, value_name = "SNAP")]
+    pub(crate) parent: Option<String>,
+    /// Compare with no snapshot: read everything
+    #[arg(long, conflicts_with = "parent")]
+    pub(crate) full: bool,
+    /// Let a file pass as unchanged though its ctime differs
+    #[arg(long)]
+    pub(crate) ignore_ctime: bool,
+    /// Let a file pass as unchanged though its inode differs (network file systems)
+    #[arg(long)]
+    pub(crate) ignore_inode: bool,
+    /// zstd level: 1 is fast, 19 is small
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i32).range(-7..=22))]
+    pub(crate) level: i32,
+    /// Store nothing, say what would be stored
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// What is left out of a snapshot.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Excludes")]
+pub(crate) struct ExcludeArgs {
+    /// Leave out what matches, in gitignore syntax; may be repeated, and a later one decides
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) exclude: Vec<String>,
+    /// Leave out what matches a line of a file; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) exclude_from: Vec<PathBuf>,
+    /// Leave out what lies beside a CACHEDIR.TAG
+    #[arg(long)]
+    pub(crate) exclude_caches: bool,
+    /// Leave out what lies beside a file of this name, and with this beginning; may be repeated
+    #[arg(long, value_name = "NAME[:CONTENT]")]
+    pub(crate) exclude_if_present: Vec<String>,
+    /// Leave out files with more bytes than this
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) exclude_larger_than: Option<ByteSize>,
+}
+
+/// List snapshots, oldest first
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  blockstore snapshots --repo /backup --host laptop --tag daily")]
+pub(crate) struct SnapshotsArgs {
+    /// Of this machine
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Option<String>,
+    /// With this tag; if repeated, with all of them
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
+    /// With this absolute path as a root
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: Option<PathBuf>,
+}
+
+/// List what is in a snapshot
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  blockstore ls --repo /backup latest:/home/ana
+  blockstore ls --repo /backup latest --recursive --null | xargs -0 -n1 echo
+
+Names are printed with control characters, bytes that are no text, and backslashes escaped;
+with --null they are raw.")]
+pub(crate) struct LsArgs {
+    /// A snapshot, and an entry in it: a folder is listed with its children
+    #[arg(value_name = "SNAP[:PATH]")]
+    pub(crate) location: Location,
+    /// List folders below it too
+    #[arg(short = 'R', long)]
+    pub(crate) recursive: bool,
+    /// Show mode, owner, size and time
+    #[arg(short, long)]
+    pub(crate) long: bool,
+    /// Raw names, each with a zero byte behind it
+    #[arg(short = '0', long, conflicts_with_all = ["long", "json"])]
+    pub(crate) null: bool,
+}
+
+/// Write the content of one file to standard output, every byte verified
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  blockstore cat --repo /backup latest:/etc/fstab
+
+With --json the content still goes to standard output, and the object to standard error.")]
+pub(crate) struct CatArgs {
+    /// A snapshot and a file in it
+    #[arg(value_name = "SNAP:PATH")]
+    pub(crate) location: Location,
+}
+
+/// Bring a snapshot, or a part of it, back
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  blockstore restore --repo /backup latest:/home/ana --target /tmp/ana
+  blockstore restore --repo /backup latest~1 --target / --on-conflict overwrite --verify
+
+The children of a folder land in the target; of a snapshot with several roots each lands under
+its absolute path. Root gets owners, setuid bits, devices and privileged attributes back; others
+do not, and are told so.")]
+pub(crate) struct RestoreArgs {
+    /// A snapshot, and what of it
+    #[arg(value_name = "SNAP[:PATH]")]
+    pub(crate) location: Location,
+    /// Folder to restore into; it is made if it is missing
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) target: PathBuf,
+    /// When something is in the place already
+    #[arg(long, value_name = "POLICY", default_value = "fail")]
+    pub(crate) on_conflict: ConflictChoice,
+    /// Write nothing, say what would be written
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Read every restored file back and compare it with the snapshot
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Restore what gives power to whoever made the snapshot: owners, setuid and setgid bits,
+    /// capabilities, devices [default: if root]
+    #[arg(long, conflicts_with = "no_privileged")]
+    pub(crate) privileged: bool,
+    /// Restore none of that
+    #[arg(long)]
+    pub(crate) no_privileged: bool,
+    /// Owners by number, whatever their names are here
+    #[arg(long)]
+    pub(crate) numeric_owner: bool,
+}
+
+/// What to do when something is in the place of an entry already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConflictChoice {
+    /// Refuse a target that is not empty
+    Fail,
+    /// Replace it, unless it is a folder with anything in it
+    Overwrite,
+    /// Leave it
+    Skip,
+    /// Replace it if the entry was modified later
+    Newer,
+    /// Leave it and restore beside it, as name~1
+    Copy,
+}
+
+/// Show what differs between two snapshots
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  blockstore diff --repo /backup latest~1 latest
+
+  +  only in B      M  content differs
+  -  only in A      m  only mode, owner, time or attributes differ")]
+pub(crate) struct DiffArgs {
+    /// The earlier snapshot
+    #[arg(value_name = "A")]
+    pub(crate) before: String,
+    /// The later snapshot
+    #[arg(value_name = "B")]
+    pub(crate) after: String,
+}
+
+/// Is everything there, and whole?
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  blockstore check --repo /backup --read-data")]
+pub(crate) struct CheckArgs {
+    /// Read every stored byte, open every seal, and compare every chunk with its id
+    #[arg(long)]
+    pub(crate) read_data: bool,
+}
+
+/// Show stored objects decoded
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  blockstore debug object --repo /backup config/00000001
+  blockstore debug page --repo /backup $(blockstore snapshot --repo /backup --json ~ | jq -r .root)")]
+pub(crate) struct DebugArgs {
+    #[command(subcommand)]
+    pub(crate) subject: DebugSubject,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DebugSubject {
+    /// Any object: kind, version, length, and what its kind says
+    Object {
+        /// As it lies in the repository, for example config/00000001
+        name: String,
+    },
+    /// The table of a pack: its frames, and the chunks in them
+    Pack {
+        /// As it lies in the repository: packs/SESSION/NUMBER.data or .meta
+        name: String,
+    },
+    /// An index run: where each chunk lies
+    Index {
+        /// As it lies in the repository: index/SESSION-NUMBER
+        name: String,
+    },
+    /// One page of a manifest
+    Page {
+        /// Its id, as `root` in the result of snapshot --json
+        id: String,
+    },
+}
+
+/// Print a completion script
+#[derive(Debug, Args)]
+#[command(hide = true)]
+pub(crate) struct CompletionsArgs {
+    /// For which shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Write man pages
+#[derive(Debug, Args)]
+#[command(hide = true)]
+pub(crate) struct ManArgs {
+    /// An existing folder
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+}
+
+/// The sizes around an average.
+fn chunk_sizes(text: &str) -> Result<ChunkSizes, String> {
+    let average = text.parse::<ByteSize>()?.0;
+    let average = u32::try_from(average).map_err(|_| "at most 4M are allowed".to_owned())?;
+    let longest = average.saturating_mul(4);
+    ChunkSizes::new(average / 4, average, longest).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunk_sizes_surround_the_average() {
+        let sizes = chunk_sizes("1M").unwrap();
+        let all = (sizes.min(), sizes.avg(), sizes.max());
+        assert_eq!(all, (256 << 10, 1 << 20, 4 << 20));
+        assert_eq!(chunk_sizes("64K"), Ok(ChunkSizes::default()));
+    }
+
+    #[test]
+    fn averages_that_no_repository_takes_are_refused() {
+        for text in ["4K", "65K", "8M", "5G", "0"] {
+            assert!(chunk_sizes(text).is_err(), "{text}");
+        }
+    }
+}

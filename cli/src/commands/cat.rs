@@ -1,0 +1,28 @@
+//! `cat`: the content of one file.
+
+use blockstore::operations::cat::cat;
+use blockstore::repository::snapshots::find;
+
+use crate::args::CatArgs;
+use crate::commands::Context;
+use crate::exit::{Failure, Outcome};
+use crate::render::json::CatReport;
+
+pub(super) fn run(context: &Context<'_>, args: &CatArgs) -> Result<Outcome, Failure> {
+    let location = &args.location;
+    if location.path.is_empty() {
+        return Err(Failure::Usage("which file? expected SNAP:PATH".to_owned()));
+    }
+    let opened = context.open()?;
+    let snapshot = find(&opened.repository, &location.snapshot)?;
+    let mut out = context.output;
+    let bytes = cat(&opened.repository, &snapshot, &location.path, &mut out)?;
+    context.output.flush()?;
+    if context.output.is_json() {
+        context.output.object_beside(&CatReport {
+            snapshot: snapshot.session.to_string(),
+            bytes,
+        });
+    }
+    Ok(Outcome::Done)
+}

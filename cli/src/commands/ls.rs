@@ -1,0 +1,46 @@
+//! `ls`: what is in a snapshot.
+
+use blockstore::operations::list::{Listed, list};
+use blockstore::repository::snapshots::find;
+
+use crate::args::LsArgs;
+use crate::commands::Context;
+use crate::exit::{Failure, Outcome};
+use crate::output::{Output, through_engine};
+use crate::render::escape;
+use crate::render::human;
+use crate::render::json::{EntryLine, LsSummary};
+
+pub(super) fn run(context: &Context<'_>, args: &LsArgs) -> Result<Outcome, Failure> {
+    let opened = context.open()?;
+    let snapshot = find(&opened.repository, &args.location.snapshot)?;
+    let progress = context.progress()?;
+    let report = list(
+        &opened.repository,
+        &snapshot,
+        &args.location.path,
+        args.recursive,
+        &progress,
+        &mut |listed| print(context.output, args, listed).map_err(through_engine),
+    )?;
+    let problems = progress.finish();
+    if context.output.is_json() {
+        context
+            .output
+            .object(&LsSummary::of(&snapshot, &report, &problems))?;
+    }
+    Ok(Outcome::of_problems(report.problems.max(problems.count)))
+}
+
+fn print(output: &Output, args: &LsArgs, listed: &Listed<'_>) -> Result<(), Failure> {
+    if output.is_json() {
+        output.object(&EntryLine::of(&listed.path, listed.entry))
+    } else if args.null {
+        output.bytes(&listed.path)?;
+        output.bytes(b"\0")
+    } else if args.long {
+        output.line(&human::entry_long(&listed.path, listed.entry))
+    } else {
+        output.line(&escape::path(&listed.path))
+    }
+}

@@ -1,0 +1,105 @@
+//! Commands: arguments to options, one call of the engine, its report to the output.
+
+mod cat;
+mod check;
+mod debug;
+mod diff;
+mod generate;
+mod init;
+mod ls;
+mod restore;
+mod snapshot;
+mod snapshots;
+mod stats;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use blockstore::pipeline::budget::Budget;
+use blockstore::repository::Repository;
+use blockstore::storage::local::LocalBackend;
+
+use crate::args::{Cli, Command, Global};
+use crate::env::{self, Environment};
+use crate::exit::{Failure, Outcome};
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::secret::{self, Prompt};
+use crate::signals::Signals;
+
+/// Runs what was asked for.
+pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Outcome, Failure> {
+    let context = Context {
+        global: &cli.global,
+        environment: Environment::read(),
+        output,
+    };
+    match &cli.command {
+        Command::Init(args) => init::run(&context, args),
+        Command::Snapshot(args) => snapshot::run(&context, args),
+        Command::Snapshots(args) => snapshots::run(&context, args),
+        Command::Ls(args) => ls::run(&context, args),
+        Command::Cat(args) => cat::run(&context, args),
+        Command::Restore(args) => restore::run(&context, args),
+        Command::Diff(args) => diff::run(&context, args),
+        Command::Check(args) => check::run(&context, args),
+        Command::Stats => stats::run(&context),
+        Command::Debug(args) => debug::run(&context, args),
+        Command::Completions(args) => generate::completions(&context, args),
+        Command::Man(args) => generate::man(args),
+    }
+}
+
+/// What every command works with.
+struct Context<'c> {
+    global: &'c Global,
+    environment: Environment,
+    output: &'c Output,
+}
+
+/// An opened repository, and where it lies.
+struct Opened {
+    repository: Repository,
+    /// Device and inode number of its folder: a snapshot must not contain it.
+    #[expect(dead_code, reason = "snapshot options have no field for it yet")]
+    identity: (u64, u64),
+}
+
+impl<'c> Context<'c> {
+    fn repository_path(&self) -> Result<&Path, Failure> {
+        let path = self
+            .global
+            .repo
+            .as_deref()
+            .or(self.environment.repo.as_deref());
+        path.ok_or_else(|| {
+            Failure::Usage("which repository? give --repo, or set BLOCKSTORE_REPO".to_owned())
+        })
+    }
+
+    /// The folder first: nobody should be asked for the password of what is not there.
+    fn open(&self) -> Result<Opened, Failure> {
+        let backend = LocalBackend::open(self.repository_path()?).map_err(Failure::Open)?;
+        let identity = backend.identity()?;
+        let secret = secret::read(&self.global.secret, &self.environment, Prompt::Once)?;
+        let repository = Repository::open(Arc::new(backend), &secret)?;
+        Ok(Opened {
+            repository,
+            identity,
+        })
+    }
+
+    /// Threads and memory.
+    fn budget(&self) -> Result<Budget, Failure> {
+        let memory = usize::try_from(self.global.memory.0).unwrap_or(usize::MAX);
+        let threads = self.global.threads.map_or_else(env::threads, usize::from);
+        Budget::divide(memory, threads).map_err(|error| Failure::Usage(format!("--{error}")))
+    }
+
+    /// An observer; from here on signals ask to stop instead of ending the process.
+    fn progress(&self) -> Result<Progress<'c>, Failure> {
+        let failed = |error| Failure::Local("signals cannot be caught".to_owned(), error);
+        let signals = Signals::install().map_err(failed)?;
+        Ok(Progress::new(self.output, signals))
+    }
+}

@@ -1,0 +1,61 @@
+//! `restore`: a snapshot, or a part of it, back into a folder.
+
+use std::time::Instant;
+
+use blockstore::operations::restore::{RestoreOptions, restore};
+use blockstore::pipeline::budget::Budget;
+use blockstore::repository::snapshots::find;
+
+use crate::args::RestoreArgs;
+use crate::commands::Context;
+use crate::env;
+use crate::exit::{Failure, Outcome};
+use crate::render::human;
+use crate::render::json::RestoreSummary;
+
+pub(super) fn run(context: &Context<'_>, args: &RestoreArgs) -> Result<Outcome, Failure> {
+    let began = Instant::now();
+    let options = options(args, context.budget()?);
+    let opened = context.open()?;
+    let snapshot = find(&opened.repository, &args.location.snapshot)?;
+    let privileged = is_privileged(args);
+    if !privileged {
+        context
+            .output
+            .note("not privileged: owners, setuid bits, capabilities and devices are not restored");
+    }
+    let progress = context.progress()?;
+    let (path, target) = (&args.location.path, &args.target);
+    let report = restore(
+        &opened.repository,
+        &snapshot,
+        path,
+        target,
+        &options,
+        &progress,
+    )?;
+    let problems = progress.finish();
+    let (problem_count, took) = (report.problems.max(problems.count), began.elapsed());
+    if context.output.is_json() {
+        let summary = RestoreSummary::of(&snapshot, &report, &problems, took);
+        context
+            .output
+            .object(&summary.run(privileged, args.dry_run))?;
+    } else {
+        let text = human::restored(&report, problem_count, args.dry_run, took);
+        context.output.line(&text)?;
+    }
+    Ok(Outcome::of_problems(problem_count))
+}
+
+fn options(args: &RestoreArgs, budget: Budget) -> RestoreOptions {
+    RestoreOptions {
+        budget,
+        dry_run: args.dry_run,
+        verify: args.verify,
+    }
+}
+
+fn is_privileged(args: &RestoreArgs) -> bool {
+    args.privileged || (env::is_root() && !args.no_privileged)
+}

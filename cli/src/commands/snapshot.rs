@@ -1,0 +1,84 @@
+//! `snapshot`: a point-in-time copy of folders.
+
+use std::time::Instant;
+
+use blockstore::operations::snapshot::{ParentChoice, SnapshotOptions, snapshot};
+use blockstore::pipeline::budget::Budget;
+use blockstore::repository::session::{SessionOptions, Writer};
+use blockstore::sources::folder::{ChangeTest, Excludes, FolderOptions};
+
+use crate::args::{ExcludeArgs, SnapshotArgs};
+use crate::commands::Context;
+use crate::env;
+use crate::exit::{Failure, Outcome};
+use crate::render::human;
+use crate::render::json::SnapshotReport;
+
+pub(super) fn run(context: &Context<'_>, args: &SnapshotArgs) -> Result<Outcome, Failure> {
+    let began = Instant::now();
+    let budget = context.budget()?;
+    let opened = context.open()?;
+    let options = options(args, budget);
+    let progress = context.progress()?;
+    let report = snapshot(&opened.repository, &args.paths, &options, &progress)?;
+    let problems = progress.finish();
+    let (taken, took) = (&report.snapshot, began.elapsed());
+    let problem_count = taken.problem_count.max(problems.count);
+    if context.output.is_json() {
+        let report = SnapshotReport::of(taken, &problems, took, args.dry_run);
+        context.output.object(&report)?;
+    } else {
+        let text = human::snapshot_saved(taken, problem_count, args.dry_run, took);
+        context.output.line(&text)?;
+    }
+    Ok(Outcome::of_problems(problem_count))
+}
+
+fn options(args: &SnapshotArgs, budget: Budget) -> SnapshotOptions {
+    let writer = Writer {
+        host: args.host.clone().unwrap_or_else(env::host),
+        user: env::user(),
+        process: std::process::id(),
+        started: env::now(),
+    };
+    SnapshotOptions {
+        writer,
+        tags: args.tags.clone(),
+        program: concat!("blockstore ", env!("CARGO_PKG_VERSION")).to_owned(),
+        parent: parent(args),
+        change_test: ChangeTest {
+            ignore_ctime: args.ignore_ctime,
+            ignore_inode: args.ignore_inode,
+        },
+        folder: FolderOptions {
+            one_file_system: args.one_file_system,
+            excludes: excludes(&args.excludes),
+        },
+        level: args.level,
+        budget,
+        session: SessionOptions {
+            pack_len_target: budget.pack_len_target,
+            ..SessionOptions::default()
+        },
+        dry_run: args.dry_run,
+        clock: env::now,
+    }
+}
+
+fn parent(args: &SnapshotArgs) -> ParentChoice {
+    match &args.parent {
+        _ if args.full => ParentChoice::None,
+        Some(snapshot) => ParentChoice::Given(snapshot.clone()),
+        None => ParentChoice::Newest,
+    }
+}
+
+fn excludes(args: &ExcludeArgs) -> Excludes {
+    Excludes {
+        patterns: args.exclude.clone(),
+        pattern_files: args.exclude_from.clone(),
+        caches: args.exclude_caches,
+        if_present: args.exclude_if_present.clone(),
+        larger_than: args.exclude_larger_than.map(|size| size.0),
+    }
+}

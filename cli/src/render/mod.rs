@@ -1,0 +1,10 @@
+//! Reports as text for people (`human`) and for programs (`json`). Nothing here prints.
+
+pub(crate) mod escape;
+pub(crate) mod human;
+pub(crate) mod json;
+pub(crate) mod table;
+pub(crate) mod units;
+
+#[cfg(test)]
+pub(crate) mod samples;
