@@ -1,0 +1,1 @@
+//! Scenario tests in one binary; each module is a theme, each test a claim about the program.
