@@ -64,6 +64,12 @@ pub fn write(path: &Path, content: impl AsRef<[u8]>) {
     std::fs::write(path, content).expect("the file can be written");
 }
 
+/// Waits until nothing that was written so far is so recent that its times prove nothing. The clock
+/// of a file system is the kernel's and cannot be injected.
+pub fn let_times_pass() {
+    std::thread::sleep(std::time::Duration::from_millis(200));
+}
+
 /// Only folders stand in the way of a removal. What fails here fails again, and louder, there.
 fn make_removable(folder: &Path) {
     let _ = std::fs::set_permissions(folder, Permissions::from_mode(0o700));

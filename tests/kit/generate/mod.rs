@@ -110,7 +110,7 @@ impl Maker {
         )?)
     }
 
-    /// A time between 2001 and 2033 that the path below the root determines.
+    /// A time between 2001 and 2020, the past for sure, that the path below the root determines.
     fn some_time(&self, path: &Path) -> io::Result<(i64, i64)> {
         let below = path.strip_prefix(&self.root).map_err(io::Error::other)?;
         let mut hasher = blake3::Hasher::new();
@@ -121,7 +121,7 @@ impl Maker {
             i64::from(u32::from_le_bytes(*bytes.expect("a hash has 32 bytes")))
         };
         Ok((
-            1_000_000_000 + number(0) % 1_000_000_000,
+            1_000_000_000 + number(0) % 600_000_000,
             number(4) % 1_000_000_000,
         ))
     }
