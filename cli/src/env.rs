@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use blockstore::format::entry::Timestamp;
+use blockstore::targets::folder::OwnerNames;
 use rustix::process::{Resource, Rlimit};
 
 /// Environment variables that mean something here; an empty one counts as not set.
@@ -119,4 +120,10 @@ mod tests {
         );
         assert_eq!(at(UNIX_EPOCH - Duration::from_secs(1)), (-1, 0));
     }
+}
+
+/// Users and groups of this host, as its files name them.
+pub(crate) fn owner_names() -> OwnerNames {
+    let read = |path| std::fs::read(path).unwrap_or_default();
+    OwnerNames::parse(&read("/etc/passwd"), &read("/etc/group"))
 }

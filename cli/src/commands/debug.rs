@@ -12,9 +12,9 @@ pub(super) fn run(context: &Context<'_>, args: &DebugArgs) -> Result<Outcome, Fa
     let opened = context.open()?;
     let repository = &opened.repository;
     let inspection = match &args.subject {
-        DebugSubject::Object { name } => inspect::object(repository, name),
-        DebugSubject::Pack { name } => inspect::pack(repository, name),
-        DebugSubject::Index { name } => inspect::index(repository, name),
+        DebugSubject::Object { name }
+        | DebugSubject::Pack { name }
+        | DebugSubject::Index { name } => inspect::object(repository, name),
         DebugSubject::Page { id } => inspect::page(repository, id),
     }?;
     if context.output.is_json() {

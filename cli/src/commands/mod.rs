@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 use blockstore::pipeline::budget::Budget;
 use blockstore::repository::Repository;
+use blockstore::storage::Backend;
+use blockstore::storage::dry_run::DryRunBackend;
 use blockstore::storage::local::LocalBackend;
 
 use crate::args::{Cli, Command, Global};
@@ -61,7 +63,6 @@ struct Context<'c> {
 struct Opened {
     repository: Repository,
     /// Device and inode number of its folder: a snapshot must not contain it.
-    #[expect(dead_code, reason = "snapshot options have no field for it yet")]
     identity: (u64, u64),
 }
 
@@ -77,12 +78,24 @@ impl<'c> Context<'c> {
         })
     }
 
-    /// The folder first: nobody should be asked for the password of what is not there.
     fn open(&self) -> Result<Opened, Failure> {
+        self.open_with(|backend| Arc::new(backend))
+    }
+
+    /// To be read from; what is written is forgotten.
+    fn open_dry(&self) -> Result<Opened, Failure> {
+        self.open_with(|backend| Arc::new(DryRunBackend::new(backend)))
+    }
+
+    /// The folder first: nobody should be asked for the password of what is not there.
+    fn open_with(
+        &self,
+        wrap: impl FnOnce(LocalBackend) -> Arc<dyn Backend>,
+    ) -> Result<Opened, Failure> {
         let backend = LocalBackend::open(self.repository_path()?).map_err(Failure::Open)?;
         let identity = backend.identity()?;
         let secret = secret::read(&self.global.secret, &self.environment, Prompt::Once)?;
-        let repository = Repository::open(Arc::new(backend), &secret)?;
+        let repository = Repository::open(wrap(backend), &secret)?;
         Ok(Opened {
             repository,
             identity,

@@ -5,8 +5,9 @@ use std::time::Instant;
 use blockstore::operations::restore::{RestoreOptions, restore};
 use blockstore::pipeline::budget::Budget;
 use blockstore::repository::snapshots::find;
+use blockstore::targets::folder::{FolderTargetOptions, OnConflict, OwnerNames};
 
-use crate::args::RestoreArgs;
+use crate::args::{ConflictChoice, RestoreArgs};
 use crate::commands::Context;
 use crate::env;
 use crate::exit::{Failure, Outcome};
@@ -15,10 +16,10 @@ use crate::render::json::RestoreSummary;
 
 pub(super) fn run(context: &Context<'_>, args: &RestoreArgs) -> Result<Outcome, Failure> {
     let began = Instant::now();
-    let options = options(args, context.budget()?);
+    let privileged = is_privileged(args);
+    let options = options(args, context.budget()?, privileged);
     let opened = context.open()?;
     let snapshot = find(&opened.repository, &args.location.snapshot)?;
-    let privileged = is_privileged(args);
     if !privileged {
         context
             .output
@@ -48,14 +49,30 @@ pub(super) fn run(context: &Context<'_>, args: &RestoreArgs) -> Result<Outcome, 
     Ok(Outcome::of_problems(problem_count))
 }
 
-fn options(args: &RestoreArgs, budget: Budget) -> RestoreOptions {
+fn options(args: &RestoreArgs, budget: Budget, privileged: bool) -> RestoreOptions {
+    let owner_names = if args.numeric_owner { OwnerNames::default() } else { env::owner_names() };
     RestoreOptions {
         budget,
         dry_run: args.dry_run,
         verify: args.verify,
+        target: FolderTargetOptions {
+            on_conflict: policy_of(args.on_conflict),
+            privileged,
+            owner_names,
+        },
     }
 }
 
 fn is_privileged(args: &RestoreArgs) -> bool {
     args.privileged || (env::is_root() && !args.no_privileged)
+}
+
+fn policy_of(choice: ConflictChoice) -> OnConflict {
+    match choice {
+        ConflictChoice::Fail => OnConflict::Fail,
+        ConflictChoice::Overwrite => OnConflict::Overwrite,
+        ConflictChoice::Skip => OnConflict::Skip,
+        ConflictChoice::Newer => OnConflict::Newer,
+        ConflictChoice::Copy => OnConflict::Copy,
+    }
 }

@@ -8,7 +8,7 @@ use blockstore::repository::session::{SessionOptions, Writer};
 use blockstore::sources::folder::{ChangeTest, Excludes, FolderOptions};
 
 use crate::args::{ExcludeArgs, SnapshotArgs};
-use crate::commands::Context;
+use crate::commands::{Context, Opened};
 use crate::env;
 use crate::exit::{Failure, Outcome};
 use crate::render::human;
@@ -17,8 +17,8 @@ use crate::render::json::SnapshotReport;
 pub(super) fn run(context: &Context<'_>, args: &SnapshotArgs) -> Result<Outcome, Failure> {
     let began = Instant::now();
     let budget = context.budget()?;
-    let opened = context.open()?;
-    let options = options(args, budget);
+    let opened = if args.dry_run { context.open_dry()? } else { context.open()? };
+    let options = options(args, budget, &opened);
     let progress = context.progress()?;
     let report = snapshot(&opened.repository, &args.paths, &options, &progress)?;
     let problems = progress.finish();
@@ -34,7 +34,7 @@ pub(super) fn run(context: &Context<'_>, args: &SnapshotArgs) -> Result<Outcome,
     Ok(Outcome::of_problems(problem_count))
 }
 
-fn options(args: &SnapshotArgs, budget: Budget) -> SnapshotOptions {
+fn options(args: &SnapshotArgs, budget: Budget, opened: &Opened) -> SnapshotOptions {
     let writer = Writer {
         host: args.host.clone().unwrap_or_else(env::host),
         user: env::user(),
@@ -60,7 +60,7 @@ fn options(args: &SnapshotArgs, budget: Budget) -> SnapshotOptions {
             pack_len_target: budget.pack_len_target,
             ..SessionOptions::default()
         },
-        dry_run: args.dry_run,
+        repository_folder: Some(opened.identity),
         clock: env::now,
     }
 }

@@ -8,6 +8,7 @@
 //! overwriting, renaming, appending.
 
 pub mod disk;
+pub mod dry_run;
 pub mod local;
 pub mod memory;
 pub mod os_disk;

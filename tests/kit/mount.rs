@@ -1,0 +1,93 @@
+//! Small file systems of their own: to fill them up, and to have a mount point.
+
+use std::fs::File;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::kit::rights::is_root;
+use crate::kit::rights::skipped;
+use crate::kit::workspace::Workspace;
+
+/// A mounted file system, unmounted when dropped. Make it after its workspace, so that it goes
+/// first.
+#[derive(Debug)]
+pub struct Mounted(PathBuf);
+
+impl Mounted {
+    /// A new ext4 of so many MiB in an image in the workspace; nothing, and a line that says so,
+    /// where it cannot be mounted.
+    pub fn ext4(workspace: &Workspace, name: &str, mib: u64) -> Option<Self> {
+        let image = workspace.join(&format!("{name}.ext4"));
+        let file = File::create(&image).and_then(|file| file.set_len(mib << 20));
+        file.expect("the workspace can be written");
+        // Without a journal and reserved blocks, nearly all of it is free.
+        let made = Command::new("mkfs.ext4")
+            .args(["-q", "-F", "-m", "0", "-O", "^has_journal"])
+            .arg(&image)
+            .output();
+        match made {
+            Ok(output) if output.status.success() => {
+                Self::mount(&["-o", "loop"], &image, workspace.folder(name))
+            }
+            Ok(output) => not_mounted(String::from_utf8_lossy(&output.stderr)),
+            Err(error) => not_mounted(format!("mkfs.ext4: {error}")),
+        }
+    }
+
+    /// A file system in memory, on an existing folder.
+    pub fn tmpfs(at: &Path) -> Option<Self> {
+        Self::mount(&["-t", "tmpfs"], Path::new("tmpfs"), at.to_owned())
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn mount(options: &[&str], device: &Path, at: PathBuf) -> Option<Self> {
+        if !is_root() {
+            return not_mounted("only root can mount");
+        }
+        let mounted = Command::new("mount")
+            .args(options)
+            .arg(device)
+            .arg(&at)
+            .output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self(at)),
+            Ok(output) => not_mounted(String::from_utf8_lossy(&output.stderr)),
+            Err(error) => not_mounted(format!("mount: {error}")),
+        }
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Lazily, because a program that a failed test left behind may still be in there.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+fn not_mounted(why: impl std::fmt::Display) -> Option<Mounted> {
+    skipped("a file system of its own", why);
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_file_system_can_be_filled_and_goes_away() {
+        let workspace = Workspace::new();
+        let Some(small) = Mounted::ext4(&workspace, "small", 4) else {
+            return;
+        };
+        let path = small.path().to_owned();
+        let full = std::fs::write(path.join("file"), vec![1; 8 << 20]).unwrap_err();
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+        drop(small);
+        assert_eq!(path.read_dir().unwrap().count(), 0);
+    }
+}
