@@ -40,7 +40,10 @@ impl Class {
 
 fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
-    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
+    blake3::Hasher::new()
+        .update(&seed.to_le_bytes())
+        .finalize_xof()
+        .fill(&mut bytes);
     bytes
 }
 
@@ -71,7 +74,10 @@ pub fn make_files(folder: &Path, count: usize, len: usize) -> io::Result<()> {
     for number in 0..count {
         let parent = folder.join(format!("{:03}", number / 100));
         fs::create_dir_all(&parent)?;
-        fs::write(parent.join(format!("{number}")), Class::Text.bytes(number as u64, len))?;
+        fs::write(
+            parent.join(format!("{number}")),
+            Class::Text.bytes(number as u64, len),
+        )?;
     }
     Ok(())
 }

@@ -24,20 +24,36 @@ fn now() -> Timestamp {
     let since = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();
-    Timestamp { seconds: since.as_secs() as i64, nanoseconds: since.subsec_nanos() }
+    Timestamp {
+        seconds: since.as_secs() as i64,
+        nanoseconds: since.subsec_nanos(),
+    }
 }
 
 fn new_repository() -> Repository {
-    let costs = Argon2Costs { memory_kib: 8, passes: 1, lanes: 1 };
-    let slot = SlotOptions { costs, label: String::new() };
-    let options = CreateOptions { slot, ..CreateOptions::new(0) };
+    let costs = Argon2Costs {
+        memory_kib: 8,
+        passes: 1,
+        lanes: 1,
+    };
+    let slot = SlotOptions {
+        costs,
+        label: String::new(),
+    };
+    let options = CreateOptions {
+        slot,
+        ..CreateOptions::new(0)
+    };
     let secret = UnlockSecret::password("bench");
     Repository::create(Arc::new(MemoryBackend::new()), &secret, &options)
         .expect("memory holds a repository")
 }
 
 fn capture(repository: &Repository, folder: &Path, parent: ParentChoice) {
-    let options = SnapshotOptions { parent, ..SnapshotOptions::new(now) };
+    let options = SnapshotOptions {
+        parent,
+        ..SnapshotOptions::new(now)
+    };
     blockstore::snapshot(repository, &[folder.to_owned()], &options, &()).expect("a snapshot");
 }
 

@@ -36,7 +36,8 @@ fn chunk(criterion: &mut Criterion) {
         });
         group.bench_function(BenchmarkId::new("fastcdc", class.name()), |bencher| {
             bencher.iter(|| {
-                fastcdc::v2020::FastCDC::new(black_box(&data), 16 << 10, 64 << 10, 256 << 10).count()
+                fastcdc::v2020::FastCDC::new(black_box(&data), 16 << 10, 64 << 10, 256 << 10)
+                    .count()
             });
         });
     }
@@ -77,7 +78,8 @@ fn compress(criterion: &mut Criterion) {
         let codec = Compressor::new(1).compress(&data, &mut coded);
         let mut decompressor = Decompressor::new();
         group.bench_function(BenchmarkId::new("decompress", class.name()), |bencher| {
-            bencher.iter(|| decompressor.decompress(black_box(&coded), codec, FRAME_LEN, &mut plain));
+            bencher
+                .iter(|| decompressor.decompress(black_box(&coded), codec, FRAME_LEN, &mut plain));
         });
     }
     group.finish();
@@ -87,23 +89,34 @@ fn seal(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("seal");
     group.throughput(Throughput::Bytes(FRAME_LEN as u64));
     let repository = RepositoryId([1; 16]);
-    let binding = Binding { repository, kind: 1, part: Part::Frame, salt: [2; 32] };
+    let binding = Binding {
+        repository,
+        kind: 1,
+        part: Part::Frame,
+        salt: [2; 32],
+    };
     for algorithm in [Aead::Aes256Gcm, Aead::ChaCha20Poly1305] {
         let key = Secret::from([9; 32]);
         let sealer = Sealer::new(algorithm, &key, binding);
         let mut slot = Class::Noise.bytes(4, FRAME_LEN);
-        group.bench_function(BenchmarkId::new("seal", format!("{algorithm:?}")), |bencher| {
-            bencher.iter(|| sealer.seal(black_box(&mut slot)));
-        });
+        group.bench_function(
+            BenchmarkId::new("seal", format!("{algorithm:?}")),
+            |bencher| {
+                bencher.iter(|| sealer.seal(black_box(&mut slot)));
+            },
+        );
         let counter = sealer.seal(&mut slot);
         let unsealer = Unsealer::new(algorithm, &key, binding);
-        group.bench_function(BenchmarkId::new("unseal", format!("{algorithm:?}")), |bencher| {
-            bencher.iter_batched_ref(
-                || slot.clone(),
-                |slot| unsealer.unseal(counter, slot).is_ok(),
-                criterion::BatchSize::LargeInput,
-            );
-        });
+        group.bench_function(
+            BenchmarkId::new("unseal", format!("{algorithm:?}")),
+            |bencher| {
+                bencher.iter_batched_ref(
+                    || slot.clone(),
+                    |slot| unsealer.unseal(counter, slot).is_ok(),
+                    criterion::BatchSize::LargeInput,
+                );
+            },
+        );
     }
     group.finish();
 }

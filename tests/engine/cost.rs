@@ -27,7 +27,10 @@ fn reopen(backend: &Recorded) -> Repository {
 fn let_time_pass(source: &Source) {
     let newest = std::time::SystemTime::now();
     let probe = source.path().with_file_name("probe");
-    while newest.elapsed().is_ok_and(|passed| passed < std::time::Duration::from_millis(60)) {
+    while newest
+        .elapsed()
+        .is_ok_and(|passed| passed < std::time::Duration::from_millis(60))
+    {
         std::fs::write(&probe, b"").unwrap();
     }
 }
@@ -45,13 +48,18 @@ fn an_unchanged_folder_reads_no_content_and_stores_no_pack() {
     let second = world::capture_at(&repository, &source.path(), clock).unwrap();
     assert_eq!(second.snapshot.roots[0].page, first.snapshot.roots[0].page);
     assert_eq!(second.snapshot.totals.read_bytes, 0);
-    assert_eq!(second.snapshot.totals.unchanged_files, second.snapshot.totals.files);
+    assert_eq!(
+        second.snapshot.totals.unchanged_files,
+        second.snapshot.totals.files
+    );
     let puts = |kind| backend.tally(Verb::Put, Subject::Kind(kind)).calls;
     assert_eq!(puts(ObjectKind::Pack), 0);
     assert_eq!(puts(ObjectKind::Index), 0);
     assert_eq!(puts(ObjectKind::Intent), 1);
     assert_eq!(puts(ObjectKind::Snapshot), 1);
-    let data_reads = backend.tally(Verb::GetRange, Subject::Pack(PackClass::Data)).calls;
+    let data_reads = backend
+        .tally(Verb::GetRange, Subject::Pack(PackClass::Data))
+        .calls;
     assert_eq!(data_reads, 0, "comparing with a parent needs pages alone");
 }
 
@@ -67,5 +75,10 @@ fn content_that_is_stored_already_is_stored_once() {
     std::fs::copy(source.path().join("large"), &file).unwrap();
     let report = world::capture(&repository, copy.path()).unwrap();
     assert_eq!(report.snapshot.totals.new_chunks, 0);
-    assert_eq!(backend.tally(Verb::Put, Subject::Pack(PackClass::Data)).calls, 0);
+    assert_eq!(
+        backend
+            .tally(Verb::Put, Subject::Pack(PackClass::Data))
+            .calls,
+        0
+    );
 }

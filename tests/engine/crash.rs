@@ -26,13 +26,26 @@ fn run_workload(disk: &SimDisk) -> (Source, Acknowledged) {
     let init = disk.steps();
     let first = world::capture(&repository, &source.path()).unwrap();
     let first_steps = disk.steps();
-    let first = (first_steps, world::read_back(&repository, &first.snapshot).unwrap());
+    let first = (
+        first_steps,
+        world::read_back(&repository, &first.snapshot).unwrap(),
+    );
     source.change();
     let repository = world::open_on(disk).unwrap();
     let second = world::capture(&repository, &source.path()).unwrap();
     let second_steps = disk.steps();
-    let second = (second_steps, world::read_back(&repository, &second.snapshot).unwrap());
-    (source, Acknowledged { init, first, second })
+    let second = (
+        second_steps,
+        world::read_back(&repository, &second.snapshot).unwrap(),
+    );
+    (
+        source,
+        Acknowledged {
+            init,
+            first,
+            second,
+        },
+    )
 }
 
 #[test]
@@ -53,7 +66,10 @@ fn i1_i7_a_crash_at_every_step_loses_nothing_acknowledged_and_shows_nothing_half
             }
         }
     }
-    assert!(reused > 0, "no run after a crash used what had been stored before it");
+    assert!(
+        reused > 0,
+        "no run after a crash used what had been stored before it"
+    );
     eprintln!(
         "{} steps, {crashes} crashes, {reruns} runs after a crash, {reused} of them reused packs",
         images.len()
@@ -65,19 +81,32 @@ fn check_what_is_left(disk: &SimDisk, step: u64, variant: u64, acknowledged: &Ac
     let repository = match world::open_on(disk) {
         Ok(repository) => repository,
         Err(error) => {
-            assert!(step < acknowledged.init, "{context}: an acknowledged repository is gone: {error}");
+            assert!(
+                step < acknowledged.init,
+                "{context}: an acknowledged repository is gone: {error}"
+            );
             return;
         }
     };
     let list = snapshots::list(&repository).unwrap_or_else(|error| panic!("{context}: {error}"));
-    assert!(list.damaged.is_empty(), "{context}: half a snapshot is visible: {:?}", list.damaged);
+    assert!(
+        list.damaged.is_empty(),
+        "{context}: half a snapshot is visible: {:?}",
+        list.damaged
+    );
     let expected = [&acknowledged.first, &acknowledged.second];
     let certain = expected.iter().filter(|(steps, _)| *steps <= step).count();
-    assert!(list.snapshots.len() >= certain, "{context}: an acknowledged snapshot is gone");
+    assert!(
+        list.snapshots.len() >= certain,
+        "{context}: an acknowledged snapshot is gone"
+    );
     for (snapshot, (_, contents)) in list.snapshots.iter().zip(expected) {
         let found = world::read_back(&repository, snapshot);
         let found = found.unwrap_or_else(|error| panic!("{context}: {error}"));
-        assert!(found == *contents, "{context}: a snapshot reads back differently");
+        assert!(
+            found == *contents,
+            "{context}: a snapshot reads back differently"
+        );
     }
 }
 
@@ -91,6 +120,9 @@ fn run_again(disk: &SimDisk, source: &Source, acknowledged: &Acknowledged) -> bo
     let known = repository.index().unwrap().len();
     let report = world::capture(&repository, &source.path()).unwrap();
     let contents = world::read_back(&repository, &report.snapshot).unwrap();
-    assert_eq!(contents, acknowledged.second.1, "the run after a crash stored something else");
+    assert_eq!(
+        contents, acknowledged.second.1,
+        "the run after a crash stored something else"
+    );
     before == 0 && known > 0
 }

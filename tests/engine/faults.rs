@@ -14,7 +14,9 @@ use crate::world::{self, Source};
 fn i7_a_call_that_fails_ends_the_snapshot_with_an_error_or_not_at_all() {
     let source = Source::new();
     let calls = {
-        let backend = Arc::new(FaultBackend::new(blockstore::storage::memory::MemoryBackend::new()));
+        let backend = Arc::new(FaultBackend::new(
+            blockstore::storage::memory::MemoryBackend::new(),
+        ));
         let repository = world::init(Arc::clone(&backend) as Arc<dyn Backend>).unwrap();
         let before = backend.calls();
         world::capture(&repository, &source.path()).unwrap();
@@ -22,17 +24,33 @@ fn i7_a_call_that_fails_ends_the_snapshot_with_an_error_or_not_at_all() {
     };
     let (mut failures, mut successes) = (0, 0);
     for nth in 1..=calls {
-        for (effect, lasting) in [(Effect::Before, false), (Effect::After, false), (Effect::Before, true)] {
-            let backend = Arc::new(FaultBackend::new(blockstore::storage::memory::MemoryBackend::new()));
+        for (effect, lasting) in [
+            (Effect::Before, false),
+            (Effect::After, false),
+            (Effect::Before, true),
+        ] {
+            let backend = Arc::new(FaultBackend::new(
+                blockstore::storage::memory::MemoryBackend::new(),
+            ));
             let repository = world::init(Arc::clone(&backend) as Arc<dyn Backend>).unwrap();
-            backend.fail(BackendFault { verb: None, nth, kind: ErrorKind::Io, effect, lasting });
+            backend.fail(BackendFault {
+                verb: None,
+                nth,
+                kind: ErrorKind::Io,
+                effect,
+                lasting,
+            });
             let outcome = world::capture(&repository, &source.path());
             backend.heal();
             match &outcome {
                 Ok(_) => successes += 1,
                 Err(_) => failures += 1,
             }
-            check_after(&backend, outcome.ok().map(|report| report.snapshot), &source);
+            check_after(
+                &backend,
+                outcome.ok().map(|report| report.snapshot),
+                &source,
+            );
         }
     }
     eprintln!("{calls} calls: {failures} runs failed cleanly, {successes} succeeded all the same");
@@ -49,7 +67,11 @@ fn check_after(
     let list = snapshots::list(&repository).unwrap();
     assert!(list.damaged.is_empty());
     if let Some(snapshot) = acknowledged {
-        assert!(list.snapshots.iter().any(|found| found.session == snapshot.session));
+        assert!(
+            list.snapshots
+                .iter()
+                .any(|found| found.session == snapshot.session)
+        );
     }
     let again = world::capture(&repository, &source.path()).unwrap();
     let expected = world::read_back(&repository, &again.snapshot).unwrap();
@@ -81,7 +103,11 @@ fn i8_a_disk_that_fills_up_at_any_point_costs_no_earlier_snapshot() {
             }
         }
         let repository = world::open_on(&disk).unwrap();
-        assert_eq!(world::read_back(&repository, &first.snapshot).unwrap(), expected, "room {room}");
+        assert_eq!(
+            world::read_back(&repository, &first.snapshot).unwrap(),
+            expected,
+            "room {room}"
+        );
         disk.limit_space(u64::MAX);
         let again = world::capture(&repository, &source.path()).unwrap();
         let contents = world::read_back(&repository, &again.snapshot).unwrap();

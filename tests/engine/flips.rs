@@ -56,26 +56,43 @@ fn read_all(objects: &Objects, damaged: usize, bytes: &[u8], expected: &Contents
     let Ok(repository) = Repository::open(Arc::new(backend), &world::secret()) else {
         return Outcome::Refused;
     };
-    let Ok(list) = snapshots::list(&repository) else { return Outcome::Refused };
-    let [snapshot] = list.snapshots.as_slice() else { return Outcome::Refused };
-    let Ok(found) = world::read_back(&repository, snapshot) else { return Outcome::Refused };
+    let Ok(list) = snapshots::list(&repository) else {
+        return Outcome::Refused;
+    };
+    let [snapshot] = list.snapshots.as_slice() else {
+        return Outcome::Refused;
+    };
+    let Ok(found) = world::read_back(&repository, snapshot) else {
+        return Outcome::Refused;
+    };
     let mut outcome = Outcome::Unharmed;
     for (path, said) in &found {
         if is_damaged(said) {
             outcome = Outcome::Damaged;
         } else {
             let right = expected.get(path) == Some(said);
-            assert!(right, "{}: {} was read back wrong", objects[damaged].0, path.escape_ascii());
+            assert!(
+                right,
+                "{}: {} was read back wrong",
+                objects[damaged].0,
+                path.escape_ascii()
+            );
         }
     }
-    if found.len() != expected.len() { Outcome::Damaged } else { outcome }
+    if found.len() != expected.len() {
+        Outcome::Damaged
+    } else {
+        outcome
+    }
 }
 
 /// True if a check of the object alone tells the damage.
 fn is_told(objects: &Objects, damaged: usize, bytes: &[u8]) -> bool {
     let backend = with_damage(objects, damaged, bytes);
     let repository = Repository::open(Arc::new(backend), &world::secret());
-    let Ok(repository) = repository else { return true };
+    let Ok(repository) = repository else {
+        return true;
+    };
     let name = &objects[damaged].0;
     if matches!(name.kind(), ObjectKind::Config | ObjectKind::Key) {
         return false;
@@ -89,7 +106,11 @@ fn is_told(objects: &Objects, damaged: usize, bytes: &[u8]) -> bool {
 #[test]
 fn i3_every_flipped_bit_is_told_or_without_effect() {
     let (_source, objects, expected) = small_repository();
-    let step = if std::env::var_os("BLOCKSTORE_ALL_FLIPS").is_some() { 1 } else { SAMPLE };
+    let step = if std::env::var_os("BLOCKSTORE_ALL_FLIPS").is_some() {
+        1
+    } else {
+        SAMPLE
+    };
     let total: usize = objects.iter().map(|(_, bytes)| bytes.len()).sum();
     let (mut flips, mut refused, mut damaged, mut unharmed) = (0_u64, 0_u64, 0_u64, 0_u64);
     for (index, (name, whole)) in objects.iter().enumerate() {
@@ -101,7 +122,10 @@ fn i3_every_flipped_bit_is_told_or_without_effect() {
                 Outcome::Damaged => damaged += 1,
                 Outcome::Unharmed => unharmed += 1,
             }
-            assert!(is_told(&objects, index, &bytes), "{name} bit {bit}: no check tells it");
+            assert!(
+                is_told(&objects, index, &bytes),
+                "{name} bit {bit}: no check tells it"
+            );
             bytes[bit / 8] ^= 1 << (bit % 8);
             flips += 1;
         }
@@ -117,11 +141,18 @@ fn i3_every_flipped_bit_is_told_or_without_effect() {
 fn i3_every_truncation_is_told_or_without_effect() {
     let (_source, objects, expected) = small_repository();
     let mut truncations = 0_u64;
-    let step = if std::env::var_os("BLOCKSTORE_ALL_FLIPS").is_some() { 1 } else { 7 };
+    let step = if std::env::var_os("BLOCKSTORE_ALL_FLIPS").is_some() {
+        1
+    } else {
+        7
+    };
     for (index, (name, whole)) in objects.iter().enumerate() {
         for len in (0..whole.len()).step_by(step) {
             read_all(&objects, index, &whole[..len], &expected);
-            assert!(is_told(&objects, index, &whole[..len]), "{name} cut to {len}: no check tells it");
+            assert!(
+                is_told(&objects, index, &whole[..len]),
+                "{name} cut to {len}: no check tells it"
+            );
             truncations += 1;
         }
     }
@@ -137,7 +168,11 @@ fn i3_every_object_in_the_place_of_every_other_is_told_or_without_effect() {
             if other != index {
                 read_all(&objects, index, bytes, &expected);
                 let told = is_told(&objects, index, bytes);
-                assert!(told, "{name} in the place of {}: no check tells it", objects[index].0);
+                assert!(
+                    told,
+                    "{name} in the place of {}: no check tells it",
+                    objects[index].0
+                );
                 swaps += 1;
             }
         }

@@ -19,17 +19,35 @@ fn i4_a_large_file_has_the_same_root_for_any_threads_and_segments() {
     contents.extend(random.bytes(1_234_567));
     std::fs::write(folder.path().join("large"), &contents).unwrap();
     let mut roots = Vec::new();
-    for (threads, segment_len) in [(1, 100 << 20), (1, 64 << 10), (2, 100_000), (3, 65_537), (8, 1 << 20)] {
+    for (threads, segment_len) in [
+        (1, 100 << 20),
+        (1, 64 << 10),
+        (2, 100_000),
+        (3, 65_537),
+        (8, 1 << 20),
+    ] {
         let repository = world::init(Arc::new(MemoryBackend::new())).unwrap();
         // Ids are keyed: to be compared, all captures go to one repository.
-        for budget in [Budget::default(), Budget { threads, segment_len, ..Budget::default() }] {
-            let options = SnapshotOptions { budget, ..SnapshotOptions::new(world::real_clock) };
+        for budget in [
+            Budget::default(),
+            Budget {
+                threads,
+                segment_len,
+                ..Budget::default()
+            },
+        ] {
+            let options = SnapshotOptions {
+                budget,
+                ..SnapshotOptions::new(world::real_clock)
+            };
             let paths = [folder.path().to_owned()];
             let options = SnapshotOptions {
                 parent: blockstore::operations::snapshot::ParentChoice::None,
                 ..options
             };
-            let made = snapshot(&repository, &paths, &options, &()).unwrap().snapshot;
+            let made = snapshot(&repository, &paths, &options, &())
+                .unwrap()
+                .snapshot;
             roots.push(made.roots[0].page);
         }
         let (one, other) = (roots[roots.len() - 2], roots[roots.len() - 1]);

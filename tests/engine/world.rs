@@ -42,7 +42,10 @@ impl Source {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let source = Self { folder };
         let mut random = Random::new(7);
-        for (index, len) in [0, 1, 100, 2047, 2048, 2049, 8192, 32_768, 32_769].into_iter().enumerate() {
+        for (index, len) in [0, 1, 100, 2047, 2048, 2049, 8192, 32_768, 32_769]
+            .into_iter()
+            .enumerate()
+        {
             source.write(&format!("sizes/{index}"), &random.bytes(len));
         }
         source.write("text", &b"to be or not to be, ".repeat(3000));
@@ -83,15 +86,25 @@ pub fn secret() -> UnlockSecret {
 /// A clock that goes on by a second each time it is asked: snapshots are listed in their order.
 fn clock() -> Timestamp {
     static SECONDS: AtomicI64 = AtomicI64::new(1_790_000_000);
-    Timestamp { seconds: SECONDS.fetch_add(1, Ordering::Relaxed), nanoseconds: 0 }
+    Timestamp {
+        seconds: SECONDS.fetch_add(1, Ordering::Relaxed),
+        nanoseconds: 0,
+    }
 }
 
 /// Makes a repository with chunks of 2 to 32 KiB.
 pub fn init(backend: Arc<dyn Backend>) -> Result<Repository> {
-    let costs = Argon2Costs { memory_kib: 8, passes: 1, lanes: 1 };
+    let costs = Argon2Costs {
+        memory_kib: 8,
+        passes: 1,
+        lanes: 1,
+    };
     let options = CreateOptions {
         chunk_sizes: ChunkSizes::new(2048, 8192, 32_768).expect("valid sizes"),
-        slot: SlotOptions { costs, label: String::new() },
+        slot: SlotOptions {
+            costs,
+            label: String::new(),
+        },
         ..CreateOptions::new(1_790_000_000)
     };
     Repository::create(backend, &secret(), &options)
@@ -99,8 +112,13 @@ pub fn init(backend: Arc<dyn Backend>) -> Result<Repository> {
 
 /// The time, for tests of what is unchanged.
 pub fn real_clock() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
-    Timestamp { seconds: since.as_secs() as i64, nanoseconds: since.subsec_nanos() }
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a clock after 1970");
+    Timestamp {
+        seconds: since.as_secs() as i64,
+        nanoseconds: since.subsec_nanos(),
+    }
 }
 
 /// Captures `path` with packs of 48 KiB and an index run for every two of them.
@@ -115,8 +133,15 @@ pub fn capture_at(
     clock: fn() -> Timestamp,
 ) -> Result<SnapshotReport> {
     let options = SnapshotOptions {
-        session: SessionOptions { pack_len_target: 48 * 1024, index_every_packs: 2 },
-        budget: Budget { threads: 2, segment_len: 64 * 1024, ..Budget::default() },
+        session: SessionOptions {
+            pack_len_target: 48 * 1024,
+            index_every_packs: 2,
+        },
+        budget: Budget {
+            threads: 2,
+            segment_len: 64 * 1024,
+            ..Budget::default()
+        },
         ..SnapshotOptions::new(clock)
     };
     snapshot(repository, &[path.to_owned()], &options, &())
@@ -124,7 +149,10 @@ pub fn capture_at(
 
 /// The local backend on a simulated disk.
 pub fn create_on(disk: &SimDisk) -> Result<Arc<dyn Backend>> {
-    Ok(Arc::new(LocalBackend::create_on(disk.clone(), Place::Repository)?))
+    Ok(Arc::new(LocalBackend::create_on(
+        disk.clone(),
+        Place::Repository,
+    )?))
 }
 
 pub fn open_on(disk: &SimDisk) -> Result<Repository> {
@@ -161,7 +189,10 @@ pub fn read_back(repository: &Repository, snapshot: &Snapshot) -> Result<Content
     Ok(contents)
 }
 
-fn read_content(reader: &ChunkReader<'_>, content: &blockstore::format::entry::Content) -> Result<Vec<u8>> {
+fn read_content(
+    reader: &ChunkReader<'_>,
+    content: &blockstore::format::entry::Content,
+) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut extents = ExtentCursor::new(reader, content);
     while let Some(step) = extents.next()? {
@@ -177,7 +208,9 @@ fn read_content(reader: &ChunkReader<'_>, content: &blockstore::format::entry::C
 }
 
 fn blake3_of(bytes: &[u8]) -> String {
-    blockstore::transform::hash::IdKey::new([0; 32].into()).id_of(bytes).to_string()
+    blockstore::transform::hash::IdKey::new([0; 32].into())
+        .id_of(bytes)
+        .to_string()
 }
 
 /// True if an entry was read back damaged.

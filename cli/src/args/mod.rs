@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use location::Location;
 pub(crate) use size::ByteSize;
 pub(crate) use verbs::{
-    CatArgs, CheckArgs, CompletionsArgs, DebugArgs, DebugSubject, DiffArgs,
+    CatArgs, CheckArgs, CompletionsArgs, ConflictChoice, DebugArgs, DebugSubject, DiffArgs,
     ExcludeArgs, InitArgs, LsArgs, ManArgs, RestoreArgs, SnapshotArgs, SnapshotsArgs,
 };
 

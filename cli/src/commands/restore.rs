@@ -50,7 +50,11 @@ pub(super) fn run(context: &Context<'_>, args: &RestoreArgs) -> Result<Outcome, 
 }
 
 fn options(args: &RestoreArgs, budget: Budget, privileged: bool) -> RestoreOptions {
-    let owner_names = if args.numeric_owner { OwnerNames::default() } else { env::owner_names() };
+    let owner_names = if args.numeric_owner {
+        OwnerNames::default()
+    } else {
+        env::owner_names()
+    };
     RestoreOptions {
         budget,
         dry_run: args.dry_run,

@@ -17,7 +17,11 @@ use crate::render::json::SnapshotReport;
 pub(super) fn run(context: &Context<'_>, args: &SnapshotArgs) -> Result<Outcome, Failure> {
     let began = Instant::now();
     let budget = context.budget()?;
-    let opened = if args.dry_run { context.open_dry()? } else { context.open()? };
+    let opened = if args.dry_run {
+        context.open_dry()?
+    } else {
+        context.open()?
+    };
     let options = options(args, budget, &opened);
     let progress = context.progress()?;
     let report = snapshot(&opened.repository, &args.paths, &options, &progress)?;
