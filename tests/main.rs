@@ -12,4 +12,7 @@ mod architecture;
 mod conflict;
 mod excludes;
 mod failures;
+mod media;
 mod roundtrip;
+mod scene;
+mod sessions;
