@@ -112,11 +112,10 @@ mod tests {
 
     use super::*;
     use crate::error::Place;
+    use crate::format::name::ObjectKind;
     use crate::storage::memory::MemoryBackend;
     use crate::testing::recording_backend::{RecordingBackend, Subject, Verb};
     use crate::testing::sample_repository::{self, SampleTree, small_frames};
-
-    use crate::format::name::ObjectKind;
 
     fn selected(roots: &[(&str, &SampleTree)], path: &str) -> Result<String> {
         let backend = Arc::new(MemoryBackend::new());

@@ -47,7 +47,10 @@ impl StatsReport {
             self.objects.push((kind, objects.len() as u64, bytes));
             for object in objects {
                 match object.name {
-                    ObjectName::Pack { class, .. } if class == PackClass::Data => {
+                    ObjectName::Pack {
+                        class: PackClass::Data,
+                        ..
+                    } => {
                         self.data_pack_bytes += object.len;
                     }
                     ObjectName::Pack { .. } => self.meta_pack_bytes += object.len,

@@ -322,7 +322,7 @@ fn store_content(
 
 fn ingest_bytes(worker: &mut Worker<'_>, reader: &InMemory) -> Result<Vec<Extent>> {
     let len = reader.0.len() as u64;
-    let runs = (len > 0).then(|| Ok(0..len));
+    let runs = (len > 0).then_some(Ok(0..len));
     worker
         .ingest(reader, runs, len)
         .map_err(|error| match error {
