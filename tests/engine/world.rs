@@ -136,6 +136,7 @@ pub fn capture_at(
         session: SessionOptions {
             pack_len_target: 48 * 1024,
             index_every_packs: 2,
+            ..SessionOptions::default()
         },
         budget: Budget {
             threads: 2,
