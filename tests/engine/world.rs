@@ -29,16 +29,16 @@ use blockstore::testing::sim_disk::SimDisk;
 use blockstore::transform::chunk::ChunkSizes;
 
 /// Everything a snapshot says of every entry, content included, by path.
-pub type Contents = BTreeMap<Vec<u8>, String>;
+pub(crate) type Contents = BTreeMap<Vec<u8>, String>;
 
 /// A folder on the real file system that is captured.
-pub struct Source {
+pub(crate) struct Source {
     folder: tempfile::TempDir,
 }
 
 impl Source {
     /// Files around every boundary of small chunks, and one entry of each other kind.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let source = Self { folder };
         let mut random = Random::new(7);
@@ -57,18 +57,18 @@ impl Source {
         source
     }
 
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    pub fn write(&self, name: &str, contents: &[u8]) {
+    pub(crate) fn write(&self, name: &str, contents: &[u8]) {
         let path = self.path().join(name);
         fs::create_dir_all(path.parent().expect("it lies in a folder")).expect("its folder");
         fs::write(path, contents).expect("writing a file");
     }
 
     /// Changes some of it, adds and removes some.
-    pub fn change(&self) {
+    pub(crate) fn change(&self) {
         let mut random = Random::new(8);
         self.write("sizes/3", &random.bytes(5000));
         self.write("new/file", &random.bytes(20_000));
@@ -79,7 +79,7 @@ impl Source {
     }
 }
 
-pub fn secret() -> UnlockSecret {
+pub(crate) fn secret() -> UnlockSecret {
     UnlockSecret::password("correct horse")
 }
 
@@ -93,7 +93,7 @@ fn clock() -> Timestamp {
 }
 
 /// Makes a repository with chunks of 2 to 32 KiB.
-pub fn init(backend: Arc<dyn Backend>) -> Result<Repository> {
+pub(crate) fn init(backend: Arc<dyn Backend>) -> Result<Repository> {
     let costs = Argon2Costs {
         memory_kib: 8,
         passes: 1,
@@ -111,7 +111,7 @@ pub fn init(backend: Arc<dyn Backend>) -> Result<Repository> {
 }
 
 /// The time, for tests of what is unchanged.
-pub fn real_clock() -> Timestamp {
+pub(crate) fn real_clock() -> Timestamp {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .expect("a clock after 1970");
@@ -122,12 +122,12 @@ pub fn real_clock() -> Timestamp {
 }
 
 /// Captures `path` with packs of 48 KiB and an index run for every two of them.
-pub fn capture(repository: &Repository, path: &Path) -> Result<SnapshotReport> {
+pub(crate) fn capture(repository: &Repository, path: &Path) -> Result<SnapshotReport> {
     capture_at(repository, path, clock)
 }
 
 /// The same, at a time of the caller's.
-pub fn capture_at(
+pub(crate) fn capture_at(
     repository: &Repository,
     path: &Path,
     clock: fn() -> Timestamp,
@@ -149,20 +149,20 @@ pub fn capture_at(
 }
 
 /// The local backend on a simulated disk.
-pub fn create_on(disk: &SimDisk) -> Result<Arc<dyn Backend>> {
+pub(crate) fn create_on(disk: &SimDisk) -> Result<Arc<dyn Backend>> {
     Ok(Arc::new(LocalBackend::create_on(
         disk.clone(),
         Place::Repository,
     )?))
 }
 
-pub fn open_on(disk: &SimDisk) -> Result<Repository> {
+pub(crate) fn open_on(disk: &SimDisk) -> Result<Repository> {
     let backend = LocalBackend::open_on(disk.clone(), Place::Repository)?;
     Repository::open(Arc::new(backend), &secret())
 }
 
 /// Reads back everything of a snapshot; an entry that is damaged says so instead of its content.
-pub fn read_back(repository: &Repository, snapshot: &Snapshot) -> Result<Contents> {
+pub(crate) fn read_back(repository: &Repository, snapshot: &Snapshot) -> Result<Contents> {
     let reader = ChunkReader::new(repository, 8 << 20)?;
     let mut contents = Contents::new();
     for root in &snapshot.roots {
@@ -215,6 +215,6 @@ fn blake3_of(bytes: &[u8]) -> String {
 }
 
 /// True if an entry was read back damaged.
-pub fn is_damaged(said: &str) -> bool {
+pub(crate) fn is_damaged(said: &str) -> bool {
     said.starts_with("damaged") || said.contains("} damaged ")
 }

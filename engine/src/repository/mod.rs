@@ -90,7 +90,7 @@ impl Repository {
         options: &CreateOptions,
     ) -> Result<Self> {
         if !backend.list(ObjectKind::Config)?.is_empty() {
-            let detail = "there is one already; open it, or choose another place";
+            let detail = "there is one here already";
             return Err(Error::new(
                 ErrorKind::AlreadyExists,
                 Place::Repository,
@@ -159,7 +159,7 @@ impl Repository {
     pub fn open(backend: Arc<dyn Backend>, secret: &UnlockSecret) -> Result<Self> {
         let configs = backend.list(ObjectKind::Config)?;
         let Some(ObjectInfo { name, .. }) = configs.last() else {
-            let detail = "there is none here; make one with init, or check the path";
+            let detail = "there is none here";
             return Err(Error::new(ErrorKind::NotFound, Place::Repository, detail));
         };
         let record_bytes = backend.get(name)?;
