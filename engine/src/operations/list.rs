@@ -31,7 +31,7 @@ pub struct ListReport {
 }
 
 /// Gives every entry of `path` (see `select`) to `each`: the entry and, of a folder, its children;
-/// all below it if `recursive`.
+/// all below it if `recursive`. An empty path is the root, or all roots if there are several.
 pub fn list(
     repository: &Repository,
     snapshot: &Snapshot,
@@ -47,6 +47,11 @@ pub fn list(
         observer,
         each,
         report,
+    };
+    // Of a single root a person means what lies in it.
+    let path = match snapshot.roots.as_slice() {
+        [root] if path.is_empty() => root.name.as_slice(),
+        _ => path,
     };
     match select(&reader, snapshot, path)? {
         Selected::Everything => {
