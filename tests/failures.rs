@@ -87,6 +87,7 @@ fn a_snapshot_that_is_not_there_is_named() {
 fn a_repository_inside_the_source_is_refused_and_nothing_is_stored() {
     let workspace = Workspace::new();
     workspace.file("source/file", "x");
+    workspace.folder("source/below");
     let source = workspace.join("source");
     let repository = TestRepository::init_at(&source.join("below/repository"));
     let refused = repository.run("snapshot", &[&source]);

@@ -77,23 +77,14 @@ impl Outcome {
     /// Panics with everything that was printed if the exit code is another one.
     #[track_caller]
     pub fn expect_code(self, code: i32) -> Self {
-        assert_eq!(
-            self.code, code,
-            "exit code\n--- stdout\n{}\n--- stderr\n{}",
-            self.stdout, self.stderr
-        );
+        assert_eq!(self.code, code, "exit code\n{}", self.shown());
         self
     }
 
     /// Panics if neither output contains `text`.
     #[track_caller]
     pub fn expect_text(self, text: &str) -> Self {
-        assert!(
-            self.mentions(text),
-            "no {text:?}\n--- stdout\n{}\n--- stderr\n{}",
-            self.stdout,
-            self.stderr
-        );
+        assert!(self.mentions(text), "no {text:?}\n{}", self.shown());
         self
     }
 
@@ -103,6 +94,13 @@ impl Outcome {
         [&self.stdout, &self.stderr]
             .iter()
             .any(|output| output.to_lowercase().contains(&text))
+    }
+
+    /// Both outputs as far as a person reads them: a list of lost files can be long.
+    fn shown(&self) -> String {
+        let head = |text: &str| text.chars().take(3_000).collect::<String>();
+        let (stdout, stderr) = (head(&self.stdout), head(&self.stderr));
+        format!("--- stdout\n{stdout}\n--- stderr\n{stderr}")
     }
 
     /// The result that `--json` prints: the last line of standard output.
