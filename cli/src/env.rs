@@ -56,6 +56,12 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Users and groups of this host, as its files name them.
+pub(crate) fn owner_names() -> OwnerNames {
+    let read = |path| std::fs::read(path).unwrap_or_default();
+    OwnerNames::parse(&read("/etc/passwd"), &read("/etc/group"))
+}
+
 /// One per processor that this process may use.
 pub(crate) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -120,10 +126,4 @@ mod tests {
         );
         assert_eq!(at(UNIX_EPOCH - Duration::from_secs(1)), (-1, 0));
     }
-}
-
-/// Users and groups of this host, as its files name them.
-pub(crate) fn owner_names() -> OwnerNames {
-    let read = |path| std::fs::read(path).unwrap_or_default();
-    OwnerNames::parse(&read("/etc/passwd"), &read("/etc/group"))
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use blockstore::limits::{ARGON2_MEMORY_KIB_DEFAULT, ARGON2_PASSES_DEFAULT};
+use blockstore::limits::{ARGON2_MEMORY_KIB_DEFAULT, ARGON2_PASSES_DEFAULT, ZSTD_LEVEL_DEFAULT};
 use blockstore::transform::chunk::ChunkSizes;
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -69,8 +69,8 @@ pub(crate) struct SnapshotArgs {
     /// Let a file pass as unchanged though its inode differs (network file systems)
     #[arg(long)]
     pub(crate) ignore_inode: bool,
-    /// zstd level: 1 is fast, 19 is small
-    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true,
+    /// zstd level: 1 is fast, 19 is small, 0 stores as it is
+    #[arg(long, value_name = "N", default_value_t = ZSTD_LEVEL_DEFAULT, allow_negative_numbers = true,
           value_parser = clap::value_parser!(i32).range(-7..=22))]
     pub(crate) level: i32,
     /// Store nothing, say what would be stored
@@ -124,7 +124,7 @@ Examples:
 Names are printed with control characters, bytes that are no text, and backslashes escaped;
 with --null they are raw.")]
 pub(crate) struct LsArgs {
-    /// A snapshot, and an entry in it: a folder is listed with its children
+    /// A snapshot: its roots are listed; or an entry in it: a folder is listed with its children
     #[arg(value_name = "SNAP[:PATH]")]
     pub(crate) location: Location,
     /// List folders below it too

@@ -51,14 +51,14 @@ impl Tally {
     /// Entries, objects and bytes, how fast, how long still, and on what.
     pub(super) fn line(&self) -> String {
         let elapsed = self.began.elapsed();
-        let bytes = self.done(Counter::Bytes);
+        let bytes = self.bytes();
         let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
         let per_second = rate.after(elapsed, bytes);
         drop(rate);
         let parts = [
-            self.part(Counter::Objects, |n| format!("{} objects", human::count(n))),
-            self.part(Counter::Entries, |n| format!("{} entries", human::count(n))),
-            self.part(Counter::Bytes, human::bytes),
+            self.part(Counter::Objects, "objects"),
+            self.part(Counter::Entries, "entries"),
+            self.bytes_part(bytes),
             (per_second >= 1).then(|| format!("{}/s", human::bytes(per_second))),
             self.time_left(bytes, per_second)
                 .map(|left| format!("{} left", human::duration(left))),
@@ -75,21 +75,38 @@ impl Tally {
         self.done[slot(counter)].load(Ordering::Relaxed)
     }
 
-    fn expected(&self, counter: Counter) -> Option<u64> {
-        let total = self.expected[slot(counter)].load(Ordering::Relaxed);
-        (total > 0).then_some(total)
+    /// Bytes that are done. Those of a long file are counted at its end: until then what was read
+    /// tells more.
+    fn bytes(&self) -> u64 {
+        self.done(Counter::Bytes).max(self.done(Counter::BytesRead))
     }
 
-    fn part(&self, counter: Counter, show: impl Fn(u64) -> String) -> Option<String> {
+    /// The total, unless it was estimated and has been passed.
+    fn expected(&self, counter: Counter, done: u64) -> Option<u64> {
+        let total = self.expected[slot(counter)].load(Ordering::Relaxed);
+        (total > 0 && done <= total).then_some(total)
+    }
+
+    fn part(&self, counter: Counter, unit: &str) -> Option<String> {
         let done = self.done(counter);
-        match self.expected(counter) {
-            Some(total) => Some(format!("{} of {}", show(done), show(total))),
-            None => (done > 0).then(|| show(done)),
+        match self.expected(counter, done) {
+            Some(total) => {
+                let (done, total) = (human::count(done), human::count(total));
+                Some(format!("{done} of {total} {unit}"))
+            }
+            None => (done > 0).then(|| format!("{} {unit}", human::count(done))),
+        }
+    }
+
+    fn bytes_part(&self, done: u64) -> Option<String> {
+        match self.expected(Counter::Bytes, done) {
+            Some(total) => Some(format!("{} of {}", human::bytes(done), human::bytes(total))),
+            None => (done > 0).then(|| human::bytes(done)),
         }
     }
 
     fn time_left(&self, done: u64, per_second: u64) -> Option<Duration> {
-        let left = self.expected(Counter::Bytes)?.saturating_sub(done);
+        let left = self.expected(Counter::Bytes, done)? - done;
         left.checked_div(per_second).map(Duration::from_secs)
     }
 
@@ -119,15 +136,24 @@ mod tests {
         let tally = Tally::new();
         assert!(tally.line().starts_with("working, "));
         tally.add(Counter::Entries, 1_204);
+        tally.expect(Counter::Entries, 2_000);
         tally.add(Counter::Bytes, 1 << 20);
         tally.expect(Counter::Bytes, 3 << 20);
         tally.working_on(Path::new("/a\nb"));
         let line = tally.line();
-        assert!(
-            line.starts_with("1,204 entries  1.0 MiB of 3.0 MiB"),
-            "{line}"
-        );
+        let begins = "1,204 of 2,000 entries  1.0 MiB of 3.0 MiB";
+        assert!(line.starts_with(begins), "{line}");
         assert!(line.ends_with(r"/a\nb"), "{line}");
         assert!(!line.contains("objects"), "{line}");
+    }
+
+    #[test]
+    fn a_long_file_moves_the_line_and_a_passed_estimate_goes() {
+        let tally = Tally::new();
+        tally.expect(Counter::Bytes, 2 << 20);
+        tally.add(Counter::BytesRead, 1 << 20);
+        assert!(tally.line().starts_with("1.0 MiB of 2.0 MiB"));
+        tally.add(Counter::BytesRead, 2 << 20);
+        assert_eq!(tally.line().split("  ").next(), Some("3.0 MiB"));
     }
 }
