@@ -102,10 +102,10 @@ fn seal(criterion: &mut Criterion) {
         group.bench_function(
             BenchmarkId::new("seal", format!("{algorithm:?}")),
             |bencher| {
-                bencher.iter(|| sealer.seal(black_box(&mut slot)));
+                bencher.iter(|| sealer.seal(sealer.take_turn(), black_box(&mut slot)));
             },
         );
-        let counter = sealer.seal(&mut slot);
+        let counter = sealer.seal(sealer.take_turn(), &mut slot);
         let unsealer = Unsealer::new(algorithm, &key, binding);
         group.bench_function(
             BenchmarkId::new("unseal", format!("{algorithm:?}")),

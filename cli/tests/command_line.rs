@@ -288,7 +288,6 @@ fn ls_and_diff_end_with_a_summary_and_names_are_escaped_unless_raw() {
 }
 
 #[test]
-#[ignore = "source and storage write device numbers in two ways, so the engine sees no match"]
 fn a_source_that_holds_the_repository_is_refused() {
     let shell = Shell::with_repository();
     let everything = shell.folder().display().to_string();

@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Place, Result};
+use crate::format::id::ChunkId;
 use crate::format::name::PackClass;
 use crate::observe::Observer;
 use crate::pipeline::budget::Budget;
@@ -196,6 +197,11 @@ impl<'s> Ingest<'s> {
     pub fn page_store(&self) -> PageStore<'s> {
         let frames = FrameWriter::new(self.session, PackClass::Meta, self.level);
         PageStore::new(frames, self.session.repository().keys())
+    }
+
+    /// True if `id` need not be stored.
+    pub fn is_stored(&self, id: &ChunkId) -> bool {
+        self.session.is_stored(id)
     }
 
     /// How memory is divided.

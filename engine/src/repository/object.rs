@@ -36,7 +36,9 @@ pub(crate) fn encode(
         let offset = out.len();
         out.extend_from_slice(&coded);
         out.resize(out.len() + TAG_LEN, 0);
-        let counter = object.frames.seal(&mut out[offset..]);
+        let counter = object
+            .frames
+            .seal(object.frames.take_turn(), &mut out[offset..]);
         frames.push(Frame {
             offset: offset as u64,
             counter,
@@ -64,7 +66,7 @@ pub(crate) fn append_table_and_trailer(object: &ObjectKeys, table: &Table, out: 
     let mut sealed = table.encode();
     let padding = padding_for(table_offset + sealed.len() + TAG_LEN, PACK_LEN_TARGET);
     sealed.resize(sealed.len() + padding + TAG_LEN, 0);
-    object.table.seal(&mut sealed);
+    object.table.seal(object.table.take_turn(), &mut sealed);
     out.extend_from_slice(&sealed);
     let trailer = Trailer::of(out, table_offset);
     trailer.encode_into(out);

@@ -17,6 +17,7 @@ use crate::format::table::{Codec, Frame, Table, TableChunk, TableName};
 use crate::limits::{FRAME_LEN_TARGET, PACK_LEN_TARGET};
 use crate::repository::keys::{Keys, ObjectKeys};
 use crate::repository::object;
+use crate::transform::seal::Turn;
 
 /// A pack is closed at this many chunks, so that its table stays below a megabyte.
 const PACK_CHUNKS_MAX: usize = 16 * 1024;
@@ -49,6 +50,17 @@ struct GrowingPack {
     name: ObjectName,
     keys: ObjectKeys,
     state: Mutex<State>,
+}
+
+/// A range of a pack that one thread fills.
+struct Reserved {
+    /// Of the frame.
+    index: usize,
+    /// Its nonce.
+    turn: Turn,
+    slot: BytesMut,
+    /// Length of the pack up to the end of the range.
+    pack_len: usize,
 }
 
 struct State {
@@ -112,16 +124,17 @@ impl PackAppender {
         new_name: impl FnOnce() -> Result<ObjectName>,
         verify: impl FnOnce(&SealedFrame<'_>) -> Result<()>,
     ) -> Result<Option<FullPack>> {
-        let (pack, index, mut slot) = self.reserve(frame, keys, config, new_name)?;
+        let (pack, mut reserved) = self.reserve(frame, keys, config, new_name)?;
+        let slot = &mut reserved.slot;
         slot[..frame.coded.len()].copy_from_slice(frame.coded);
-        let counter = pack.keys.frames.seal(&mut slot);
+        let counter = pack.keys.frames.seal(reserved.turn, slot);
         // A frame that does not verify stays unfilled, and its pack is never stored.
         verify(&SealedFrame {
-            sealed: &slot,
+            sealed: slot,
             counter,
             keys: &pack.keys,
         })?;
-        let full = pack.fill(index, slot, counter);
+        let full = pack.fill(reserved.index, reserved.slot, counter);
         Ok(full.then_some(FullPack { pack }))
     }
 
@@ -131,7 +144,7 @@ impl PackAppender {
         keys: &Keys,
         config: &Config,
         new_name: impl FnOnce() -> Result<ObjectName>,
-    ) -> Result<(Arc<GrowingPack>, usize, BytesMut)> {
+    ) -> Result<(Arc<GrowingPack>, Reserved)> {
         let mut open = self.open.lock();
         let pack = match &*open {
             Some(pack) => Arc::clone(pack),
@@ -142,13 +155,13 @@ impl PackAppender {
                 pack
             }
         };
-        let (index, slot, len) = pack.reserve(frame);
+        let reserved = pack.reserve(frame);
         let chunks = pack.state.lock().chunks.len();
-        if len >= self.pack_len_target || chunks >= PACK_CHUNKS_MAX {
+        if reserved.pack_len >= self.pack_len_target || chunks >= PACK_CHUNKS_MAX {
             pack.state.lock().closed = true;
             *open = None;
         }
-        Ok((pack, index, slot))
+        Ok((pack, reserved))
     }
 
     /// Closes the open pack, if there is one and all its ranges are filled. No thread may be
@@ -203,8 +216,8 @@ impl GrowingPack {
         }
     }
 
-    /// Index of the frame, its range, and the length of the pack with it.
-    fn reserve(&self, frame: &CodedFrame<'_>) -> (usize, BytesMut, usize) {
+    /// Counters follow the order of frames, whoever seals first.
+    fn reserve(&self, frame: &CodedFrame<'_>) -> Reserved {
         let state = &mut *self.state.lock();
         let stored_len = frame.coded.len() + TAG_LEN;
         state.rest.resize(stored_len, 0);
@@ -223,7 +236,12 @@ impl GrowingPack {
         state.parts.push(None);
         state.offset += stored_len;
         state.unfilled += 1;
-        (state.parts.len() - 1, slot, state.offset)
+        Reserved {
+            index: state.parts.len() - 1,
+            turn: self.keys.frames.take_turn(),
+            slot,
+            pack_len: state.offset,
+        }
     }
 
     /// Puts a sealed range in its place; true if the pack is complete by it.

@@ -64,6 +64,9 @@ impl Default for SessionOptions {
 pub struct Session<'r> {
     repository: &'r Repository,
     index: &'r Index,
+    /// Packs that the index names and that are not there, or not whole: their chunks count as
+    /// absent, and are stored again.
+    absent: HashSet<ObjectName>,
     id: SessionId,
     base: u32,
     options: SessionOptions,
@@ -90,6 +93,7 @@ impl<'r> Session<'r> {
         Ok(Self {
             repository,
             index: repository.index()?,
+            absent: absent_packs(repository)?,
             id,
             base,
             options,
@@ -134,10 +138,21 @@ impl<'r> Session<'r> {
         self.queue = queue;
     }
 
+    /// True if the index knows a copy of `id` in a pack that is there.
+    pub(crate) fn is_stored(&self, id: &ChunkId) -> bool {
+        if self.absent.is_empty() {
+            return self.index.contains(id);
+        }
+        let is_there = |pack: &ObjectName| !self.absent.contains(pack);
+        self.index
+            .locate(id)
+            .any(|copy| is_there(&copy.pack.name()))
+    }
+
     /// True if the caller must store `id`: it is in no pack yet, and nobody else of this session
     /// is storing it.
     pub(crate) fn claim(&self, id: &ChunkId) -> Result<bool> {
-        if self.index.contains(id) {
+        if self.is_stored(id) {
             return Ok(false);
         }
         let shard = usize::from(id.0[31]) % CLAIM_SHARDS;
@@ -338,4 +353,16 @@ fn newest_plan(repository: &Repository) -> Result<u32> {
         _ => None,
     });
     Ok(plans.max().unwrap_or(0))
+}
+
+/// The packs that the index speaks of and that are not there in the length it says.
+fn absent_packs(repository: &Repository) -> Result<HashSet<ObjectName>> {
+    let listed = repository.backend().list(ObjectKind::Pack)?;
+    let there: HashSet<_> = listed
+        .into_iter()
+        .map(|info| (info.name, info.len))
+        .collect();
+    let indexed = repository.index()?.packs().iter();
+    let absent = indexed.filter(|pack| !there.contains(&(pack.name(), pack.object_len)));
+    Ok(absent.map(|pack| pack.name()).collect())
 }

@@ -61,7 +61,11 @@ impl OsDisk {
     /// Device and inode number of the root: what tells that a source holds its own repository.
     pub fn identity(&self) -> io::Result<(u64, u64)> {
         let stat = rustix::fs::fstat(&self.root)?;
-        Ok((stat.st_dev, stat.st_ino))
+        let (major, minor) = (
+            rustix::fs::major(stat.st_dev),
+            rustix::fs::minor(stat.st_dev),
+        );
+        Ok((u64::from(major) << 32 | u64::from(minor), stat.st_ino))
     }
 
     fn open_folder(&self, path: &str) -> Result<OwnedFd, Errno> {

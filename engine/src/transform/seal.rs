@@ -61,6 +61,10 @@ pub enum Part {
     Table = 1,
 }
 
+/// One nonce of a [`Sealer`], to be used once: it can be neither copied nor made elsewhere.
+#[derive(Debug)]
+pub struct Turn(u64);
+
 /// Seals, each time under the next nonce.
 pub struct Sealer {
     key: LessSafeKey,
@@ -136,10 +140,15 @@ impl Sealer {
         }
     }
 
+    /// Takes the next nonce.
+    pub fn take_turn(&self) -> Turn {
+        Turn(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Encrypts all but the last 16 bytes of `slot` in place and writes the tag there; returns
     /// the counter that opens it.
-    pub fn seal(&self, slot: &mut [u8]) -> u64 {
-        let counter = self.next.fetch_add(1, Ordering::Relaxed);
+    pub fn seal(&self, turn: Turn, slot: &mut [u8]) -> u64 {
+        let Turn(counter) = turn;
         let aad = aead::Aad::from(self.binding.aad(counter));
         let (plain, tag) = slot.split_at_mut(slot.len() - TAG_LEN);
         let sealed = self
@@ -228,8 +237,8 @@ mod tests {
         for algorithm in [Aead::Aes256Gcm, Aead::ChaCha20Poly1305] {
             let sealer = Sealer::new(algorithm, &key, binding());
             let mut slot = [b"some content".as_slice(), &[0; TAG_LEN]].concat();
-            sealer.seal(&mut [0; 40]);
-            let counter = sealer.seal(&mut slot);
+            sealer.seal(sealer.take_turn(), &mut [0; 40]);
+            let counter = sealer.seal(sealer.take_turn(), &mut slot);
             assert_eq!(counter, 1);
             let unseal = |binding, counter| {
                 let unsealer = Unsealer::new(algorithm, &key, binding);

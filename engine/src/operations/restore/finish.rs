@@ -1,7 +1,7 @@
 //! Everything that is not the content of a file: folders, special files, links, and the metadata
 //! of folders once nothing will change in them any more.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::error::{Error, Result};
 use crate::format::entry::{Entry, FolderPath, Metadata, Node, TreePath};
@@ -9,6 +9,8 @@ use crate::format::tree::TreeItem;
 use crate::observe::ProblemKind;
 use crate::operations::restore::place::{Reporter, Scope};
 use crate::operations::restore::{at_root, is_fatal};
+use crate::operations::select;
+use crate::repository::chunks::ChunkReader;
 use crate::targets::folder::{FolderTarget, NotApplied, OnConflict, Placed};
 
 /// Places what has no content.
@@ -19,8 +21,10 @@ pub(super) struct Finisher<'r> {
     on_conflict: OnConflict,
     /// Folders that keep their own metadata: they were there, and the policy leaves them alone.
     untouched: HashSet<FolderPath>,
-    /// Folders that failed: nothing below them is tried.
+    /// The folders that lead to the one that is walked.
     open: Vec<OpenFolder>,
+    /// Leaders outside of the scope: where the first of their names inside landed.
+    stand_ins: HashMap<TreePath, (TreePath, Entry)>,
 }
 
 /// A folder whose subtree is being walked.
@@ -48,15 +52,8 @@ impl<'r> Finisher<'r> {
             on_conflict,
             untouched,
             open,
+            stand_ins: HashMap::new(),
         }
-    }
-
-    /// Makes the folders above the landing.
-    pub(super) fn make_way_there(&mut self) -> Result<()> {
-        for at in self.scope.way_there() {
-            self.target.make_folder(&at)?;
-        }
-        Ok(())
     }
 
     /// Makes a folder, or takes the one that is there.
@@ -113,19 +110,65 @@ impl<'r> Finisher<'r> {
         Ok(())
     }
 
-    fn make_hard_link(&mut self, at: &TreePath, leader: &TreePath) -> Result<()> {
-        let inside = self.scope.top.as_folder().contains(&leader.folder);
-        if !inside {
-            let detail = "is a hard link to an entry outside of what is restored".to_owned();
-            self.report.problem(ProblemKind::NotRestored, at, detail);
-            return Ok(());
+    /// What stands in for the leader of a hard link that lies outside of what is restored: the
+    /// first of its names inside gets what the leader is, the others are linked to that one.
+    pub(super) fn stand_in(
+        &mut self,
+        reader: &ChunkReader<'_>,
+        item: &TreeItem,
+        leader: &TreePath,
+    ) -> Result<Option<Entry>> {
+        if self.is_inside(leader) || self.stand_ins.contains_key(leader) {
+            return Ok(None);
         }
-        let leader = TreePath::new(
-            self.scope.target_folder(&leader.folder),
-            leader.name.clone(),
-        );
-        let placed = self.target.make_hard_link(at, &leader);
-        self.settle_placed(at, placed.map(|placed| with_losses(placed)))
+        let at = self.scope.target_of(item);
+        let found = match select::find(reader, self.scope.root, leader) {
+            Ok(found) => found,
+            Err(error) => {
+                self.tolerate(&at, error)?;
+                None
+            }
+        };
+        let Some(found) = found else { return Ok(None) };
+        let (name, entry) = (item.entry.name.clone(), found.entry);
+        let entry = Entry { name, ..entry };
+        self.stand_ins.insert(leader.clone(), (at, entry.clone()));
+        Ok(Some(entry))
+    }
+
+    fn make_hard_link(&mut self, at: &TreePath, leader: &TreePath) -> Result<()> {
+        if self.is_inside(leader) {
+            let folder = self.scope.target_folder(&leader.folder);
+            let leader = TreePath::new(folder, leader.name.clone());
+            let placed = self.target.make_hard_link(at, &leader);
+            return self.settle_placed(at, placed.map(with_losses));
+        }
+        match self.stand_ins.get(leader).cloned() {
+            Some((first, entry)) if first == *at => self.make_stand_in(at, &entry),
+            Some((first, _)) => {
+                let placed = self.target.make_hard_link(at, &first);
+                self.settle_placed(at, placed.map(with_losses))
+            }
+            None => {
+                let detail = "is a hard link to an entry that is not in the snapshot".to_owned();
+                self.report.problem(ProblemKind::NotRestored, at, detail);
+                Ok(())
+            }
+        }
+    }
+
+    /// Files were restored with all others.
+    fn make_stand_in(&mut self, at: &TreePath, entry: &Entry) -> Result<()> {
+        let placed = match &entry.node {
+            Node::File(_) | Node::Folder | Node::HardLink(_) => return Ok(()),
+            Node::Symlink(target) => self.target.make_symlink(at, target, &entry.metadata),
+            _ => self.target.make_special(at, &entry.node, &entry.metadata),
+        };
+        self.settle_placed(at, placed)
+    }
+
+    fn is_inside(&self, leader: &TreePath) -> bool {
+        self.scope.top.as_folder().contains(&leader.folder) || *leader == self.scope.top
     }
 
     fn settle_placed(

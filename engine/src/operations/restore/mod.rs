@@ -12,6 +12,7 @@ mod files;
 mod finish;
 mod place;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -83,6 +84,7 @@ pub fn restore(
         return Ok(report.finish());
     }
     let target = FolderTarget::open(target, options.target.clone())?;
+    make_ways(&target, &scopes)?;
     for scope in &scopes {
         report.expect(scope);
         restore_scope(&reader, scope, &target, options, &report)?;
@@ -98,14 +100,17 @@ fn restore_scope(
     report: &Reporter<'_>,
 ) -> Result<()> {
     let mut finisher = Finisher::new(target, scope, report, options.target.on_conflict);
-    finisher.make_way_there()?;
     let mut files = FileRestorer::new(reader, target, options, report);
     walk(reader, scope, report, |item| {
         let at = scope.target_of(&item);
         match &item.entry.node {
             Node::Folder => finisher.make_folder(&at),
             Node::File(_) => files.add(at, item.entry),
-            Node::Symlink(_) | Node::HardLink(_) => Ok(()),
+            Node::Symlink(_) => Ok(()),
+            Node::HardLink(leader) => match finisher.stand_in(reader, &item, leader)? {
+                Some(entry) if matches!(entry.node, Node::File(_)) => files.add(at, entry),
+                _ => Ok(()),
+            },
             _ => finisher.make_special(&at, &item.entry),
         }
     })?;
@@ -114,6 +119,14 @@ fn restore_scope(
         finisher.settle(&item)
     })?;
     finisher.finish()
+}
+
+/// Makes the folders above all landings, each once.
+fn make_ways(target: &FolderTarget, scopes: &[Scope<'_>]) -> Result<()> {
+    let ways: BTreeSet<TreePath> = scopes.iter().flat_map(Scope::way_there).collect();
+    // In tree order a folder comes before those in it.
+    ways.iter()
+        .try_for_each(|at| target.make_folder(at).map(drop))
 }
 
 /// What is restored, and where to.

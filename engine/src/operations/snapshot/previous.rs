@@ -4,11 +4,11 @@
 
 use crate::error::Result;
 use crate::format::entry::{Content, ExtentKind, FolderPath, Node, TreePath};
+use crate::format::id::ChunkId;
 use crate::format::scan::{ScanItem, Seen};
 use crate::format::snapshot::{Root, RootType};
 use crate::format::tree::TreeItem;
 use crate::repository::chunks::ChunkReader;
-use crate::repository::index::Index;
 use crate::repository::manifest::content::{ExtentCursor, ExtentStep};
 use crate::repository::manifest::cursor::{Cursor, Step};
 use crate::repository::manifest::{Scan, Tree};
@@ -16,7 +16,6 @@ use crate::repository::manifest::{Scan, Tree};
 /// Walks the previous tree and scan; must be asked in tree order.
 pub(super) struct Previous<'r> {
     reader: &'r ChunkReader<'r>,
-    index: &'r Index,
     tree: Cursor<'r, Tree>,
     scan: Cursor<'r, Scan>,
     tree_item: Option<TreeItem>,
@@ -38,7 +37,6 @@ impl<'r> Previous<'r> {
         let start = TreePath::default;
         Ok(Some(Self {
             reader,
-            index: reader.repository().index()?,
             tree: Cursor::new(reader, root.page, root.level, start()),
             scan: Cursor::new(reader, scan.page, scan.level, start()),
             tree_item: None,
@@ -88,15 +86,19 @@ impl<'r> Previous<'r> {
         }
     }
 
-    /// True if every chunk and page of `content` is still indexed: a file must not be taken over
+    /// True if every chunk and page of `content` is still stored: a file must not be taken over
     /// whose bytes are gone.
-    pub(super) fn is_stored(&self, content: &Content) -> Result<bool> {
+    pub(super) fn is_whole(
+        &self,
+        content: &Content,
+        is_stored: impl Fn(&ChunkId) -> bool,
+    ) -> Result<bool> {
         let mut extents = ExtentCursor::new(self.reader, content);
         while let Some(step) = extents.next()? {
             match step {
                 ExtentStep::Extent(extent) => {
                     if let ExtentKind::Chunk(id) = extent.kind
-                        && !self.index.contains(&id)
+                        && !is_stored(&id)
                     {
                         return Ok(false);
                     }
@@ -106,7 +108,7 @@ impl<'r> Previous<'r> {
         }
         Ok(match content {
             Content::Inline(_) => true,
-            Content::Tree(root) => self.index.contains(&root.page),
+            Content::Tree(root) => is_stored(&root.page),
         })
     }
 }

@@ -50,6 +50,7 @@ pub(super) struct Captured {
 /// The walk of one root.
 pub(super) struct RootWalk<'w, 's> {
     context: &'w WalkContext<'w>,
+    ingest: &'w Ingest<'s>,
     source: Arc<FolderSource>,
     previous: Option<&'w Root>,
     known: Option<Previous<'w>>,
@@ -83,6 +84,7 @@ impl<'w, 's> RootWalk<'w, 's> {
         let assembler = Assembler::new(ingest, store, observer, Arc::clone(&source), scan_start);
         Self {
             context,
+            ingest,
             source,
             previous,
             known: None,
@@ -304,7 +306,7 @@ impl<'w, 's> RootWalk<'w, 's> {
             return Ok(None);
         }
         match &self.known {
-            Some(previous) if previous.is_stored(content)? => {}
+            Some(previous) if previous.is_whole(content, |id| self.ingest.is_stored(id))? => {}
             _ => return Ok(None),
         }
         let content = content.clone();

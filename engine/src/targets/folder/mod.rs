@@ -465,7 +465,8 @@ fn make_private_folder(parent: &Folder, name: &[u8]) -> Result<(), Errno> {
 }
 
 fn create_private_file(folder: &Folder, name: &[u8]) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // Read as well: a restore may be asked to verify what it wrote.
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR)
 }
 
