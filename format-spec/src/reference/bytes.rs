@@ -138,9 +138,10 @@ impl<'a> Reader<'a> {
         Ok((value >> 1).cast_signed() ^ -((value & 1).cast_signed()))
     }
 
-    /// A varint length and so many bytes.
-    pub fn bytes(&mut self) -> Result<&'a [u8]> {
+    /// A varint length of at most `limit`, whether or not the bytes are there, and so many bytes.
+    pub fn bytes(&mut self, limit: u64, name: &str) -> Result<&'a [u8]> {
         let len = self.varint()?;
+        self.limit(len, limit, name)?;
         let len = usize::try_from(len)
             .map_err(|_| self.fault(Fault::Truncated, "a length is beyond the address space"))?;
         self.take(len)

@@ -18,14 +18,18 @@ pub(crate) enum Value {
     Bytes(Vec<u8>),
     Text(String),
     Array(Vec<Value>),
-    Map(Vec<(Value, Value)>),
+    Map(Vec<(u64, Value)>),
     Other,
 }
 
-/// Reads one value that is all of `bytes`.
+/// Reads one value that is all of `bytes`. Where they end early they are malformed: the envelope around them
+/// has told truncation.
 fn decode(what: &str, bytes: &[u8]) -> Result<Value> {
     let mut reader = Reader::new(what, bytes);
-    let value = read(&mut reader, 0)?;
+    let value = read(&mut reader, 0).map_err(|rejection| match rejection.fault {
+        Fault::Truncated => Rejection::new(Fault::Malformed, what, rejection.sentence),
+        _ => rejection,
+    })?;
     reader.finish()?;
     Ok(value)
 }
@@ -43,15 +47,31 @@ fn read(reader: &mut Reader<'_>, depth: u32) -> Result<Value> {
                 .map_err(|_| reader.fault(Fault::Malformed, "a text is not UTF-8"))?,
         ),
         4 => Value::Array(read_items(reader, argument, |r| read(r, depth + 1))?),
-        5 => Value::Map(read_items(reader, argument, |r| {
-            Ok((read(r, depth + 1)?, read(r, depth + 1)?))
-        })?),
+        5 => Value::Map(read_map(reader, argument, depth + 1)?),
         6 => {
             read(reader, depth + 1)?;
             Value::Other
         }
-        _ => Value::Other,
+        _ => {
+            let absent = matches!(initial & 0x1f, 22 | 23);
+            reader.require(!absent, "a null or undefined value")?;
+            Value::Other
+        }
     })
+}
+
+/// Keys of every map, however deep, are unsigned and ascend strictly.
+fn read_map(reader: &mut Reader<'_>, count: u64, depth: u32) -> Result<Vec<(u64, Value)>> {
+    let mut fields: Vec<(u64, Value)> = Vec::new();
+    for _ in 0..count {
+        let Value::Uint(key) = read(reader, depth)? else {
+            return Err(reader.fault(Fault::Malformed, "a key is not an unsigned integer"));
+        };
+        let ascends = fields.last().is_none_or(|(before, _)| *before < key);
+        reader.require(ascends, "keys do not ascend")?;
+        fields.push((key, read(reader, depth)?));
+    }
+    Ok(fields)
 }
 
 fn read_argument(reader: &mut Reader<'_>, additional: u8) -> Result<u64> {
@@ -111,20 +131,9 @@ impl Map {
     }
 
     fn from_value(what: &str, value: Value) -> Result<Map> {
-        let malformed = |sentence: &str| Rejection::new(Fault::Malformed, what, sentence);
-        let Value::Map(pairs) = value else {
-            return Err(malformed("not a map"));
+        let Value::Map(fields) = value else {
+            return Err(Rejection::new(Fault::Malformed, what, "not a map"));
         };
-        let mut fields: Vec<(u64, Value)> = Vec::new();
-        for (key, value) in pairs {
-            let Value::Uint(key) = key else {
-                return Err(malformed("a key is not an unsigned integer"));
-            };
-            if fields.last().is_some_and(|(before, _)| *before >= key) {
-                return Err(malformed("keys do not ascend"));
-            }
-            fields.push((key, value));
-        }
         Ok(Map {
             what: what.to_string(),
             fields,
@@ -245,8 +254,9 @@ mod tests {
         assert_eq!(fault(&[0xa2, 0x01, 0x00, 0x00, 0x00]), Fault::Malformed);
         assert_eq!(fault(&[0xa2, 0x01, 0x00, 0x01, 0x00]), Fault::Malformed);
         assert_eq!(fault(&[0xbf, 0xff]), Fault::Malformed);
-        assert_eq!(fault(&[0xa1, 0x00]), Fault::Truncated);
+        assert_eq!(fault(&[0xa1, 0x00]), Fault::Malformed);
         assert_eq!(fault(&[0xa0, 0x00]), Fault::Malformed);
         assert_eq!(fault(&[0x81; 64]), Fault::Malformed);
+        assert_eq!(fault(&[0xa1, 0x00, 0xf6]), Fault::Malformed);
     }
 }

@@ -19,6 +19,8 @@ pub const HEADER_LEN: usize = 128;
 pub const TAIL_LEN: usize = 256;
 /// Length of a block.
 pub const BLOCK_LEN: u64 = 65_536;
+/// Least length of an object: header, a table's tag, one block hash, tail.
+const OBJECT_MIN: u64 = 128 + 16 + 32 + 256;
 /// Greatest length of an object.
 pub const OBJECT_MAX: u64 = 256 << 20;
 /// Greatest length of a table in plaintext.
@@ -138,74 +140,61 @@ pub struct Layout {
     pub block_count: u64,
 }
 
-/// How many blocks the object of this length has; nothing where no number fits.
+/// Reads `tail`, the last 256 bytes of an object of `object_len` bytes.
 ///
-/// `ceil((len - 256 - 32 n) / 65536) = n` has at most one solution, so that the hashes are found, and
-/// checked, before anything in the tail is believed.
-fn block_count(object_len: u64) -> Option<u64> {
-    let hashed_and_hashes = object_len.checked_sub(TAIL_LEN as u64)?;
-    let count = hashed_and_hashes.div_ceil(BLOCK_LEN + 32);
-    let hashed = hashed_and_hashes.checked_sub(32 * count)?;
-    (hashed.div_ceil(BLOCK_LEN) == count).then_some(count)
-}
-
-/// Where the block hashes of an object of this length begin.
-pub fn hashes_offset(object_len: u64) -> Result<u64> {
-    let fault = |fault, sentence: &str| Err(Rejection::new(fault, "object", sentence));
-    if object_len > OBJECT_MAX {
-        return fault(Fault::LimitExceeded, "longer than 256 MiB");
-    }
-    if object_len < (HEADER_LEN + TAIL_LEN) as u64 {
-        return fault(Fault::Truncated, "shorter than any object");
-    }
-    match block_count(object_len) {
-        Some(count) => Ok(object_len - TAIL_LEN as u64 - 32 * count),
-        None => fault(Fault::Malformed, "no count of blocks fits the length"),
-    }
-}
-
-/// Reads `trailer`, which is block hashes and tail, of an object of `object_len` bytes.
-///
-/// Order: the end, the length, the count of blocks, the hash; then the table of section 7 from the top.
-pub fn decode_trailer(trailer: &[u8], header: &[u8], object_len: u64) -> Result<Layout> {
-    let hashes_offset = hashes_offset(object_len)?;
-    let block_count = block_count(object_len).unwrap_or(0);
-    let split = trailer.len() - TAIL_LEN;
-    let tail = &trailer[split..];
+/// The fields come before the hash, in the order of section 7: they say where the hashed bytes begin.
+pub fn decode_tail(tail: &[u8], object_len: u64) -> Result<Layout> {
     let mut reader = Reader::new("tail", tail);
-    reader.require(tail[248..] == END_MAGIC, "not the magic of an end")?;
-    let header_copy = reader.take(HEADER_LEN)?;
+    reader.limit(object_len, OBJECT_MAX, "the length of an object")?;
+    if object_len < OBJECT_MIN {
+        return Err(reader.fault(Fault::Truncated, "shorter than any object"));
+    }
+    reader.require(tail.ends_with(&END_MAGIC), "not the magic of an end")?;
+    decode_tail_fields(&mut reader, object_len)
+}
+
+/// Compares `trailer`, which is block hashes and tail, with its own hash and with the object's header.
+pub fn verify_trailer(trailer: &[u8], header: &[u8]) -> Result<()> {
+    let fault = |sentence: &str| Err(Rejection::new(Fault::BadChecksum, "trailer", sentence));
+    let (hashes, tail) = trailer.split_at(trailer.len() - TAIL_LEN);
+    if *blake3::hash(&[hashes, &tail[..216]].concat()).as_bytes() != tail[216..248] {
+        return fault("the trailer hash does not agree");
+    }
+    if tail[..HEADER_LEN] != *header {
+        return fault("the copy of the header differs");
+    }
+    Ok(())
+}
+
+/// Both for an object that is at hand whole.
+pub fn decode_trailer(object: &[u8]) -> Result<Layout> {
+    let tail = &object[object.len().saturating_sub(TAIL_LEN)..];
+    let layout = decode_tail(tail, object.len() as u64)?;
+    let trailer = &object[layout.hashes_offset as usize..];
+    verify_trailer(trailer, &object[..HEADER_LEN]).map(|()| layout)
+}
+
+fn decode_tail_fields(reader: &mut Reader<'_>, object_len: u64) -> Result<Layout> {
+    reader.take(HEADER_LEN)?;
     let found_len = reader.u64()?;
     if found_len != object_len {
         let sentence = format!("object_len is {found_len}, the object has {object_len}");
         return Err(reader.fault(Fault::Truncated, sentence));
     }
     let [table_offset, table_len] = [reader.u64()?, u64::from(reader.u32()?)];
-    let block_len = reader.u32()?;
-    let found_count = reader.u32()?;
-    reader.require(
-        u64::from(found_count) == block_count,
-        "another count of blocks",
-    )?;
-    if *blake3::hash(&trailer[..split + 216]).as_bytes() != tail[216..248] {
-        return Err(reader.fault(Fault::BadChecksum, "the trailer hash does not agree"));
-    }
-    if header_copy != header {
-        return Err(reader.fault(Fault::BadChecksum, "the copy of the header differs"));
-    }
-    let table_end = table_offset.checked_add(table_len);
-    let table_fits = table_offset >= HEADER_LEN as u64 && table_end == Some(hashes_offset);
     reader.limit(table_len, TABLE_MAX + 16, "table_len")?;
-    reader.require(
-        table_fits,
-        "the table does not end where the block hashes begin",
-    )?;
-    reader.require(
-        u64::from(block_len) == BLOCK_LEN,
-        "another length of blocks",
-    )?;
+    let block_len = u64::from(reader.u32()?);
+    reader.require(block_len == BLOCK_LEN, "another length of blocks")?;
+    let block_count = u64::from(reader.u32()?);
     reader.require(reader.clone().u8()? == 0, "an unknown kind of parity")?;
     reader.reserved(60)?;
+    let hashes_offset = table_offset.saturating_add(table_len);
+    let counted = hashes_offset.div_ceil(BLOCK_LEN) == block_count;
+    reader.require(counted, "another count of blocks")?;
+    let trailer_len = 32 * block_count + TAIL_LEN as u64;
+    let fits = table_offset >= HEADER_LEN as u64
+        && hashes_offset.checked_add(trailer_len) == Some(object_len);
+    reader.require(fits, "the table does not end where the block hashes begin")?;
     Ok(Layout {
         table_offset,
         table_len,
@@ -217,10 +206,10 @@ pub fn decode_trailer(trailer: &[u8], header: &[u8], object_len: u64) -> Result<
 /// What a host without any key can verify of a whole object: its trailer and each block.
 pub fn verify_blocks(object: &[u8]) -> Result<()> {
     let mut reader = Reader::new("object", object);
-    let header = reader.clone().take(HEADER_LEN)?;
-    let hashes_offset = hashes_offset(object.len() as u64)? as usize;
-    decode_trailer(&object[hashes_offset..], header, object.len() as u64)?;
-    let blocks = reader.take(hashes_offset)?.chunks(BLOCK_LEN as usize);
+    let layout = decode_trailer(object)?;
+    let blocks = reader
+        .take(layout.hashes_offset as usize)?
+        .chunks(BLOCK_LEN as usize);
     for (index, block) in blocks.enumerate() {
         let expected: [u8; 32] = reader.array()?;
         if *blake3::hash(block).as_bytes() != expected {
@@ -233,21 +222,4 @@ pub fn verify_blocks(object: &[u8]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_length_has_one_count_of_blocks() {
-        for hashed in [400, 65_535, 65_536, 65_537, 131_072, 131_073, 10_000_000] {
-            let count = u64::div_ceil(hashed, BLOCK_LEN);
-            assert_eq!(
-                block_count(hashed + 32 * count + TAIL_LEN as u64),
-                Some(count)
-            );
-        }
-        assert_eq!(block_count(BLOCK_LEN + 32 + 1 + TAIL_LEN as u64), None);
-    }
 }

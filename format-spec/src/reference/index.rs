@@ -1,7 +1,6 @@
 //! Index runs (FORMAT.md section 9). Read for the vectors only: the decoder finds everything without them.
 
 use crate::reference::bytes::Reader;
-use crate::reference::codec;
 use crate::reference::fault::Result;
 use crate::reference::name::Id;
 use crate::reference::name::ObjectName;
@@ -91,7 +90,8 @@ pub fn decode_index_run(payload: &[u8], name: &ObjectName) -> Result<IndexRun> {
         decode_entry(reader, &frames)
     })?;
     let order = |entry: &RunEntry| (entry.id, entry.frame, entry.offset);
-    reader.require(entries.is_sorted_by_key(order), "entries do not ascend")?;
+    let ascends = entries.is_sorted_by(|before, after| order(before) < order(after));
+    reader.require(ascends, "entries do not ascend")?;
     let replaced = list(&mut reader, replaced_count, |reader| {
         Ok((reader.array()?, reader.u32()?))
     })?;
@@ -141,9 +141,8 @@ fn decode_frame(reader: &mut Reader<'_>, packs: u32, origins: u32) -> Result<Run
     )?;
     let [offset, counter] = [reader.u64()?, reader.u64()?];
     let [stored_len, plain_len] = [reader.u32()?, reader.u32()?];
-    reader.limit(u64::from(plain_len), table::FRAME_PLAIN_MAX, "plain_len")?;
     let codec = reader.u8()?;
-    reader.require(codec::is_known(codec), "an unknown codec")?;
+    table::check_frame_lens(reader, stored_len, plain_len, codec)?;
     reader.reserved(7)?;
     Ok(RunFrame {
         pack,

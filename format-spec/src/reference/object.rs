@@ -4,7 +4,6 @@ use crate::reference::bytes::Reader;
 use crate::reference::fault::Fault;
 use crate::reference::fault::Result;
 use crate::reference::header;
-use crate::reference::header::HEADER_LEN;
 use crate::reference::header::Header;
 use crate::reference::header::Layout;
 use crate::reference::index::IndexRun;
@@ -62,10 +61,8 @@ pub fn decode_object(
     keyring: &Keyring,
 ) -> Result<Object> {
     let header = header::decode_object_header(bytes, name, repository_id, keyring)?;
-    let object_len = bytes.len() as u64;
-    let hashes_offset = header::hashes_offset(object_len)? as usize;
-    let layout = header::decode_trailer(&bytes[hashes_offset..], &bytes[..HEADER_LEN], object_len)?;
-    let sealed_table = &bytes[layout.table_offset as usize..hashes_offset];
+    let layout = header::decode_trailer(bytes)?;
+    let sealed_table = &bytes[layout.table_offset as usize..layout.hashes_offset as usize];
     let table = unseal_table(sealed_table, &header, &layout, name, keyring)?;
     check_frames(header.kind, &table)?;
     let mut frames = Vec::new();
@@ -121,10 +118,7 @@ fn check_frames(kind: u8, table: &Table) -> Result<()> {
     match kind {
         3 => reader.limit(sum, RUN_MAX, "the payload"),
         5 => reader.require(table.frames.is_empty(), "an ABORT holds a frame"),
-        4 | 6 => {
-            reader.require(table.frames.len() == 1, "not one frame")?;
-            reader.limit(sum, PAYLOAD_MAX, "the payload")
-        }
+        4 | 6 => reader.limit(sum, PAYLOAD_MAX, "the payload"),
         _ => Ok(()),
     }
 }

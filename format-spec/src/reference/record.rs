@@ -12,7 +12,7 @@ use crate::reference::name::Id;
 
 const MAGIC: [u8; 8] = [0x8b, 0x42, 0x4b, 0x52, 0x0d, 0x0a, 0x1a, 0x0a];
 const FIXED_LEN: usize = 24 + 32 + 32;
-const BODY_MAX: u64 = 65_536 - FIXED_LEN as u64;
+const RECORD_MAX: u64 = 65_536;
 const CHUNK_MAX: u64 = 16 << 20;
 const BUNDLE_MAX: u64 = 16 << 10;
 
@@ -41,38 +41,35 @@ impl Record {
 /// Reads the envelope of a record that has to be of `kind`.
 pub fn decode_record(bytes: &[u8], kind: u8) -> Result<Record> {
     let mut reader = Reader::new("record", bytes);
+    reader.limit(bytes.len() as u64, RECORD_MAX, "the length of a record")?;
     if bytes.len() < FIXED_LEN {
         return Err(reader.fault(Fault::Truncated, "shorter than any record"));
     }
-    reader.require(
-        reader.clone().array::<8>()? == MAGIC,
-        "not the magic of a record",
-    )?;
-    reader.take(8)?;
+    let magic: [u8; 8] = reader.array()?;
+    reader.require(magic == MAGIC, "not the magic of a record")?;
     let found_kind = reader.u8()?;
     let version = reader.u8()?;
     if version != 1 {
         return Err(reader.fault(Fault::UnknownVersion, format!("version {version}")));
     }
-    let reserved = reader.u16()?;
-    let required = reader.u32()?;
-    let optional = reader.u32()?;
-    let body_len = reader.u32()?;
-    reader.limit(u64::from(body_len), BODY_MAX, "body_len")?;
-    let body = reader.take(body_len as usize)?.to_vec();
-    let tagged = bytes[..reader.position()].to_vec();
-    let tag = reader.array()?;
-    let hashed = &bytes[..reader.position()];
-    let hash: [u8; 32] = reader.array()?;
-    reader.finish()?;
-    if *blake3::hash(hashed).as_bytes() != hash {
+    let (hashed, hash) = bytes.split_at(bytes.len() - 32);
+    if *blake3::hash(hashed).as_bytes() != *hash {
         return Err(reader.fault(Fault::BadChecksum, "the hash does not agree"));
     }
+    reader.reserved(2)?;
+    let required = reader.u32()?;
     if required != 0 {
         return Err(reader.fault(Fault::UnknownRequiredFlag, format!("flags {required:#x}")));
     }
     reader.require(found_kind == kind, "not the kind of its name")?;
-    reader.require(reserved == 0, "reserved bytes are not zero")?;
+    let optional = reader.u32()?;
+    let body_len = u64::from(reader.u32()?);
+    reader.limit(body_len, RECORD_MAX - FIXED_LEN as u64, "body_len")?;
+    let fits = body_len as usize + FIXED_LEN == bytes.len();
+    reader.require(fits, "body_len is not that of the record")?;
+    let body = reader.take(body_len as usize)?.to_vec();
+    let tagged = bytes[..reader.position()].to_vec();
+    let tag = reader.array()?;
     Ok(Record {
         body,
         optional,
@@ -222,6 +219,9 @@ fn decode_argon2(map: &mut Map) -> Result<WayIn> {
     let memory = bounded(2, 2_097_152)?;
     let passes = bounded(3, 16)?;
     let lanes = bounded(4, 64)?;
+    if passes == 0 || lanes == 0 || memory < 8 * lanes {
+        return Err(map.malformed(2, "costs that Argon2id refuses"));
+    }
     Ok(WayIn::Password {
         memory,
         passes,

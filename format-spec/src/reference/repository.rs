@@ -8,6 +8,7 @@ use crate::reference::fault::Result;
 use crate::reference::header;
 use crate::reference::header::HEADER_LEN;
 use crate::reference::header::Header;
+use crate::reference::header::TAIL_LEN;
 use crate::reference::keys::Keyring;
 use crate::reference::name::Id;
 use crate::reference::name::ObjectName;
@@ -128,7 +129,6 @@ impl Repository {
             .metadata()
             .map_err(|e| Rejection::io("length", &e))?
             .len();
-        let hashes_offset = header::hashes_offset(object_len)?;
         let header_bytes = read_at(&file, 0, HEADER_LEN as u64)?;
         let header = header::decode_object_header(
             &header_bytes,
@@ -136,8 +136,12 @@ impl Repository {
             &self.config.repository_id,
             &self.keyring,
         )?;
+        let tail_len = (TAIL_LEN as u64).min(object_len);
+        let tail = read_at(&file, object_len - tail_len, tail_len)?;
+        let layout = header::decode_tail(&tail, object_len)?;
+        let hashes_offset = layout.hashes_offset;
         let trailer = read_at(&file, hashes_offset, object_len - hashes_offset)?;
-        let layout = header::decode_trailer(&trailer, &header_bytes, object_len)?;
+        header::verify_trailer(&trailer, &header_bytes)?;
         let sealed = read_at(&file, layout.table_offset, layout.table_len)?;
         let table = table::unseal_table(&sealed, &header, &layout, &name, &self.keyring)?;
         Ok(Pack {

@@ -1,5 +1,6 @@
 //! Payloads of snapshots and intents (FORMAT.md section 13).
 
+use crate::reference::bytes::Reader;
 use crate::reference::cbor::Map;
 use crate::reference::fault::Fault;
 use crate::reference::fault::Result;
@@ -7,7 +8,10 @@ use crate::reference::name::Id;
 use crate::reference::name::ObjectName;
 use crate::reference::pages::LEVEL_MAX;
 
-/// Greatest payload of a snapshot.
+const NAME_MAX: u64 = 65_536;
+const FILE_MAX: u64 = (1 << 62) - 1;
+
+/// Greatest payload of a snapshot or intent.
 pub const PAYLOAD_MAX: u64 = 16 << 20;
 
 /// Seconds since 1970 and nanoseconds.
@@ -85,17 +89,15 @@ pub struct Commit {
     /// In the order of section 13.
     pub totals: [u64; 9],
     /// Newest prune plan when the session began.
-    pub base: u64,
+    pub base: u32,
 }
 
 /// Reads the payload of the snapshot `name`.
 pub fn decode_snapshot(payload: &[u8], name: &ObjectName) -> Result<Commit> {
+    check_len("snapshot", payload)?;
     let mut map = Map::decode("snapshot", payload)?;
     let session = own_session(&mut map, name)?;
-    let kind = map.uint(1)?;
-    if !(1..=3).contains(&kind) {
-        return Err(map.malformed(1, "an unknown kind of snapshot"));
-    }
+    let kind = decode_choice(&mut map, 1, 3)?;
     let roots = map
         .maps(2)?
         .into_iter()
@@ -123,9 +125,9 @@ pub fn decode_snapshot(payload: &[u8], name: &ObjectName) -> Result<Commit> {
         } else {
             None
         },
-        change_detection: map.uint(10)?,
+        change_detection: decode_choice(&mut map, 10, 2)?,
         change_detection_reason: map.text(11)?,
-        consistency: map.uint(12)?,
+        consistency: decode_choice(&mut map, 12, 4)?,
         problems: map
             .maps(13)?
             .into_iter()
@@ -133,8 +135,22 @@ pub fn decode_snapshot(payload: &[u8], name: &ObjectName) -> Result<Commit> {
             .collect::<Result<_>>()?,
         problem_count: map.uint(14)?,
         totals: decode_totals(map.map(15)?)?,
-        base: map.uint(16)?,
+        base: map.u32(16)?,
     })
+}
+
+fn check_len(what: &str, payload: &[u8]) -> Result<()> {
+    Reader::new(what, payload).limit(payload.len() as u64, PAYLOAD_MAX, "its length")
+}
+
+/// A number of a list that begins at 1.
+fn decode_choice(map: &mut Map, key: u64, last: u64) -> Result<u64> {
+    let value = map.uint(key)?;
+    if (1..=last).contains(&value) {
+        Ok(value)
+    } else {
+        Err(map.malformed(key, "a number that the list does not have"))
+    }
 }
 
 fn own_session(map: &mut Map, name: &ObjectName) -> Result<Id> {
@@ -147,6 +163,9 @@ fn own_session(map: &mut Map, name: &ObjectName) -> Result<Id> {
 
 fn decode_root(mut map: Map) -> Result<Root> {
     let name = map.bytes(0)?;
+    if name.len() as u64 > NAME_MAX {
+        return Err(map.fault(Fault::LimitExceeded, 0, "a name above 65,536 bytes"));
+    }
     let page_type = match map.uint(1)? {
         1 => 1,
         3 => 3,
@@ -155,6 +174,9 @@ fn decode_root(mut map: Map) -> Result<Root> {
     let page = map.array(2)?;
     let level = decode_level(&mut map, 3)?;
     let [entries, bytes] = [map.uint(4)?, map.uint(5)?];
+    if bytes > FILE_MAX {
+        return Err(map.fault(Fault::LimitExceeded, 5, "more than 2^62 - 1 bytes"));
+    }
     let scan = match (map.has(6), map.has(7)) {
         (false, false) => None,
         _ => Some((map.array(6)?, decode_level(&mut map, 7)?)),
@@ -190,8 +212,12 @@ fn decode_time(mut map: Map) -> Result<Time> {
 }
 
 fn decode_problem(mut map: Map) -> Result<Problem> {
+    let kind = map.uint(0)?;
+    if kind > 255 {
+        return Err(map.malformed(0, "a kind of problem above 255"));
+    }
     Ok(Problem {
-        kind: map.uint(0)?,
+        kind,
         subject: map.bytes(1)?,
         detail: map.text(2)?,
     })
@@ -217,20 +243,21 @@ pub struct Intent {
     /// By whom.
     pub user: String,
     /// Of the writer.
-    pub process: u64,
+    pub process: u32,
     /// Newest prune plan when the session began.
-    pub base: u64,
+    pub base: u32,
 }
 
 /// Reads the payload of the intent `name`.
 pub fn decode_intent(payload: &[u8], name: &ObjectName) -> Result<Intent> {
+    check_len("intent", payload)?;
     let mut map = Map::decode("intent", payload)?;
     Ok(Intent {
         session: own_session(&mut map, name)?,
         started: decode_time(map.map(1)?)?,
         host: map.text(2)?,
         user: map.text(3)?,
-        process: map.uint(4)?,
-        base: map.uint(5)?,
+        process: map.u32(4)?,
+        base: map.u32(5)?,
     })
 }

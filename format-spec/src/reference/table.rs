@@ -149,11 +149,7 @@ fn decode_frame(reader: &mut Reader<'_>, before: &[Frame], origin_count: u32) ->
     let [stored_len, plain_len, origin] = [reader.u32()?, reader.u32()?, reader.u32()?];
     let chunk_count = reader.u24()?;
     let codec = reader.u8()?;
-    reader.require(
-        u64::from(stored_len) >= TAG_LEN,
-        "a frame is shorter than its tag",
-    )?;
-    reader.limit(u64::from(plain_len), FRAME_PLAIN_MAX, "plain_len")?;
+    check_frame_lens(reader, stored_len, plain_len, codec)?;
     reader.limit(
         u64::from(chunk_count),
         FRAME_CHUNKS_MAX,
@@ -163,7 +159,6 @@ fn decode_frame(reader: &mut Reader<'_>, before: &[Frame], origin_count: u32) ->
         origin < origin_count,
         "a frame names an origin that is not there",
     )?;
-    reader.require(codec::is_known(codec), "an unknown codec")?;
     let first = before.last().map_or(0, |frame| frame.chunks.end);
     let chunks = first..first + chunk_count as usize;
     Ok(Frame {
@@ -175,6 +170,16 @@ fn decode_frame(reader: &mut Reader<'_>, before: &[Frame], origin_count: u32) ->
         codec,
         chunks,
     })
+}
+
+/// What holds of the lengths of a frame, wherever it is listed.
+pub fn check_frame_lens(reader: &Reader<'_>, stored: u32, plain: u32, codec: u8) -> Result<()> {
+    reader.require(codec::is_known(codec), "an unknown codec")?;
+    reader.limit(u64::from(plain), FRAME_PLAIN_MAX, "plain_len")?;
+    let coded = u64::from(stored).checked_sub(TAG_LEN);
+    reader.require(coded.is_some(), "a frame is shorter than its tag")?;
+    let fits = codec != 0 || coded == Some(u64::from(plain));
+    reader.require(fits, "a frame that is stored as it is has another length")
 }
 
 fn decode_chunk(reader: &mut Reader<'_>) -> Result<Chunk> {
@@ -251,6 +256,11 @@ pub fn unseal_table(
     if !is_header {
         let sentence = "origin 0 is not the object itself";
         return Err(Rejection::new(Fault::Malformed, "table", sentence));
+    }
+    let frame_key = keyring.frame_key(header.frame_class(), origin.epoch, &origin.salt)?;
+    if keys::commitment(&frame_key) != origin.commitment {
+        let sentence = "origin 0 commits to another frame key";
+        return Err(Rejection::new(Fault::WrongKey, "table", sentence));
     }
     Ok(table)
 }

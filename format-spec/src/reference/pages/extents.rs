@@ -8,7 +8,7 @@ use crate::reference::pages::Page;
 use crate::reference::table::CHUNK_MAX;
 
 /// Greatest length of a file.
-const FILE_MAX: u64 = i64::MAX as u64;
+pub(crate) const FILE_MAX: u64 = (1 << 62) - 1;
 
 /// What an extent reads as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,9 +13,9 @@ use crate::reference::fault::Result;
 /// Highest level of a page.
 pub const LEVEL_MAX: u8 = 40;
 /// Longest page.
-const PAGE_MAX: u64 = 4 << 20;
+pub(crate) const PAGE_MAX: u64 = 4 << 20;
 /// Longest name.
-const NAME_MAX: u64 = 255;
+pub(crate) const NAME_MAX: u64 = 255;
 /// Longest folder path.
 const FOLDER_MAX: u64 = 65_536;
 /// Most names in a folder path.
@@ -151,12 +151,7 @@ fn read_place(reader: &mut Reader<'_>) -> Result<Place> {
 }
 
 fn read_folder(reader: &mut Reader<'_>) -> Result<Vec<u8>> {
-    let folder = reader.bytes()?;
-    reader.limit(
-        folder.len() as u64,
-        FOLDER_MAX,
-        "the length of a folder path",
-    )?;
+    let folder = reader.bytes(FOLDER_MAX, "the length of a folder path")?;
     if folder.is_empty() {
         return Ok(Vec::new());
     }
@@ -173,7 +168,7 @@ fn read_folder(reader: &mut Reader<'_>) -> Result<Vec<u8>> {
 }
 
 fn read_name(reader: &mut Reader<'_>, may_be_empty: bool) -> Result<Vec<u8>> {
-    let name = reader.bytes()?;
+    let name = reader.bytes(NAME_MAX, "the length of a name")?;
     if !(may_be_empty && name.is_empty()) {
         check_name(reader, name)?;
     }

@@ -5,6 +5,8 @@ use crate::reference::fault::Fault;
 use crate::reference::fault::Result;
 use crate::reference::pages;
 use crate::reference::pages::LEVEL_MAX;
+use crate::reference::pages::NAME_MAX;
+use crate::reference::pages::PAGE_MAX;
 use crate::reference::pages::Page;
 use crate::reference::pages::Place;
 use crate::reference::pages::extents;
@@ -137,8 +139,9 @@ fn read_owners(reader: &mut Reader<'_>) -> Result<Vec<Owner>> {
     let mut owners = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..reader.varint()? {
-        let [uid, gid] = [reader.varint()?, reader.varint()?];
-        let [user, group] = [reader.bytes()?.to_vec(), reader.bytes()?.to_vec()];
+        let [uid, gid] = [read_u32(reader)?, read_u32(reader)?];
+        let mut name = || reader.bytes(NAME_MAX, "the name of an owner");
+        let [user, group] = [name()?.to_vec(), name()?.to_vec()];
         let owner = Owner {
             uid,
             gid,
@@ -212,7 +215,7 @@ fn read_attributes(reader: &mut Reader<'_>, kind: u8) -> Result<Attributes> {
             tag_is_of_kind(tag, kind),
             "a tag that this kind does not have",
         )?;
-        let mut value = Reader::new("attribute", reader.bytes()?);
+        let mut value = Reader::new("attribute", reader.bytes(PAGE_MAX, "an attribute")?);
         let read = attributes
             .read(tag, &mut value)
             .and_then(|()| value.finish());
@@ -230,7 +233,7 @@ fn tag_is_of_kind(tag: u8, kind: u8) -> bool {
         4 => kind == 3,
         5 => kind == 6 || kind == 7,
         6 => kind == 8,
-        _ => tag >= 128,
+        _ => false,
     }
 }
 
@@ -242,22 +245,22 @@ impl Attributes {
             3 => self.read_long(value),
             4 => self.read_target(value),
             5 => {
-                self.device = Some((read_device_part(value)?, read_device_part(value)?));
+                self.device = Some((read_u32(value)?, read_u32(value)?));
                 Ok(())
             }
             6 => {
-                self.leader = Some(pages::read_place(value)?);
+                let leader = pages::read_place(value)?;
+                value.require(!leader.is_root(), "a hard link to the root")?;
+                self.leader = Some(leader);
                 Ok(())
             }
-            _ => {
-                value.rest();
-                Ok(())
-            }
+            _ => Err(value.fault(Fault::Malformed, "an unknown tag")),
         }
     }
 
     fn read_xattr(&mut self, value: &mut Reader<'_>) -> Result<()> {
-        let name = value.bytes()?.to_vec();
+        let name = value.bytes(NAME_MAX, "the name of an attribute")?;
+        let name = name.to_vec();
         let fine = !name.is_empty() && !name.contains(&0);
         value.require(
             fine,
@@ -297,8 +300,9 @@ impl Attributes {
 
     fn read_long(&mut self, value: &mut Reader<'_>) -> Result<()> {
         let len = value.varint()?;
-        value.require(len > 0, "a long content is empty")?;
-        value.limit(len, i64::MAX as u64, "the length of a file")?;
+        let is_long = len > SHORT_MAX as u64;
+        value.require(is_long, "a long content of 16 bytes or fewer")?;
+        value.limit(len, extents::FILE_MAX, "the length of a file")?;
         let page = value.array()?;
         let level = value.u8()?;
         value.limit(
@@ -355,11 +359,8 @@ impl Attributes {
     }
 }
 
-fn read_device_part(value: &mut Reader<'_>) -> Result<u64> {
+fn read_u32(value: &mut Reader<'_>) -> Result<u64> {
     let part = value.varint()?;
-    value.require(
-        part <= u64::from(u32::MAX),
-        "a device number is wider than 32 bits",
-    )?;
+    value.require(part <= u64::from(u32::MAX), "wider than 32 bits")?;
     Ok(part)
 }

@@ -49,8 +49,8 @@ fn config_envelope() -> Set {
     );
     set.add(
         "cut_by_one",
-        TRUNCATED,
-        "the last byte is absent",
+        CHECKSUM,
+        "the last byte is absent, another 32 bytes are the hash",
         &valid[..valid.len() - 1],
     );
     set.add(
@@ -94,9 +94,33 @@ fn config_envelope() -> Set {
     );
     set.add(
         "longer_than_hash",
-        MALFORMED,
-        "a byte follows the hash",
+        CHECKSUM,
+        "a byte follows the hash, another 32 bytes are the hash",
         [&valid[..], &[0]].concat(),
+    );
+    set.add(
+        "body_len_greatest",
+        MALFORMED,
+        "the longest record, zeros are no body",
+        edited(|r| r.body = vec![0; 65_448]),
+    );
+    set.add(
+        "body_len_above",
+        LIMIT,
+        "a stated body longer than any",
+        edited(|r| r.body_len = Some(65_449)),
+    );
+    set.add(
+        "body_len_more",
+        MALFORMED,
+        "a stated body one byte longer than its record",
+        edited(|r| r.body_len = Some(r.body.len() as u32 + 1)),
+    );
+    set.add(
+        "body_len_less",
+        MALFORMED,
+        "a stated body one byte shorter than its record",
+        edited(|r| r.body_len = Some(r.body.len() as u32 - 1)),
     );
     set.add(
         "tag",
@@ -142,6 +166,50 @@ fn config_body() -> Set {
         VALID,
         "an unknown key holds a map",
         body(99, Some(nested)),
+    );
+    set.add(
+        "unknown_null",
+        MALFORMED,
+        "null under an unknown key",
+        body(99, Some(Cbor::Raw(vec![0xf6]))),
+    );
+    let depth = |depth| Cbor::Raw([vec![0x81; depth], vec![0]].concat());
+    set.add(
+        "unknown_depth_16",
+        VALID,
+        "an unknown key nests 16 deep with the body",
+        body(99, Some(depth(14))),
+    );
+    set.add(
+        "unknown_depth_17",
+        MALFORMED,
+        "an unknown key nests 17 deep with the body",
+        body(99, Some(depth(15))),
+    );
+    let turned = vec![0xa2, 1, 0, 0, 0];
+    set.add(
+        "unknown_keys_descend",
+        MALFORMED,
+        "keys descend in a map under an unknown key",
+        body(99, Some(Cbor::Raw(turned))),
+    );
+    set.add(
+        "long_number",
+        VALID,
+        "a number in eight bytes where one is enough",
+        body(7, Some(Cbor::Raw(vec![0x1b, 0, 0, 0, 0, 0, 0, 0, 1]))),
+    );
+    set.add(
+        "epoch_wide",
+        MALFORMED,
+        "an epoch of 33 bits",
+        uint(7, 1 << 32),
+    );
+    set.add(
+        "longest_wide",
+        LIMIT,
+        "a longest chunk of 33 bits",
+        uint(4, 1 << 32),
     );
     set.add(
         "id_len",
@@ -306,6 +374,15 @@ fn slot() -> Set {
         LIMIT,
         "a memory of 64 bits",
         uint(2, u64::MAX),
+    );
+    set.add("memory_small", MALFORMED, "7 KiB for a lane", uint(2, 7));
+    set.add("passes_none", MALFORMED, "no pass", uint(3, 0));
+    set.add("lanes_none", MALFORMED, "no lane", uint(4, 0));
+    set.add(
+        "lanes_absent",
+        MALFORMED,
+        "lanes are not said",
+        body(4, None),
     );
     set.add("passes_limit", LIMIT, "17 passes", uint(3, 17));
     set.add("lanes_limit", LIMIT, "65 lanes", uint(4, 65));

@@ -124,6 +124,26 @@ fn run() -> Set {
         }),
     );
     set.add(
+        "entry_twice",
+        MALFORMED,
+        "one place twice, of two lengths",
+        edited(|r| {
+            r.entries = vec![([1; 32], 0, 0, 5), ([1; 32], 0, 0, 6)];
+        }),
+    );
+    set.add(
+        "entry_empty",
+        MALFORMED,
+        "an entry of no bytes",
+        edited(|r| r.entries[0].3 = 0),
+    );
+    set.add(
+        "frame_stored_len",
+        MALFORMED,
+        "a frame of codec 0 is not as long as it says",
+        edited(|r| r.frame_plain_len = 31),
+    );
+    set.add(
         "entry_frame",
         MALFORMED,
         "an entry of a frame that is not there",
@@ -213,6 +233,39 @@ fn snapshot() -> Set {
         "a parent of 15 bytes",
         commit_with(9, Some(Cbor::Bytes(vec![5; 15]))),
     );
+    let uint = |key, value| commit_with(key, Some(Cbor::Uint(value)));
+    set.add("kind_0", MALFORMED, "kind 0", uint(1, 0));
+    set.add("kind_4", MALFORMED, "kind 4", uint(1, 4));
+    set.add(
+        "tracking_3",
+        MALFORMED,
+        "a third way to find changes",
+        uint(10, 3),
+    );
+    set.add("consistency_0", MALFORMED, "consistency 0", uint(12, 0));
+    set.add("consistency_5", MALFORMED, "consistency 5", uint(12, 5));
+    set.add(
+        "base_wide",
+        MALFORMED,
+        "a base of 33 bits",
+        uint(16, 1 << 32),
+    );
+    let time = |nanoseconds| {
+        let time = vec![(0, Cbor::Uint(5)), (1, Cbor::Uint(nanoseconds))];
+        commit_with(3, Some(Cbor::Map(time)))
+    };
+    set.add(
+        "begun_latest",
+        VALID,
+        "the last nanosecond",
+        time(999_999_999),
+    );
+    set.add(
+        "begun_limit",
+        MALFORMED,
+        "a second of nanoseconds",
+        time(1_000_000_000),
+    );
     let tags = |a, b| commit_with(7, Some(Cbor::Array(vec![text(a), text(b)])));
     set.add("tags_descend", MALFORMED, "tags descend", tags("b", "a"));
     set.add("tag_twice", MALFORMED, "a tag twice", tags("a", "a"));
@@ -237,8 +290,8 @@ fn snapshot() -> Set {
     );
     set.add(
         "cut",
-        TRUNCATED,
-        "the payload ends early",
+        MALFORMED,
+        "the payload ends early, the envelope did not",
         &valid[..valid.len() - 1],
     );
     set.add(
@@ -291,6 +344,30 @@ fn snapshot_root() -> Set {
         LIMIT,
         "level 41",
         root(3, Some(Cbor::Uint(41))),
+    );
+    set.add(
+        "root_level_wide",
+        LIMIT,
+        "a level of 9 bits",
+        root(3, Some(Cbor::Uint(256))),
+    );
+    set.add(
+        "root_bytes_limit",
+        LIMIT,
+        "2^62 bytes",
+        root(5, Some(Cbor::Uint(1 << 62))),
+    );
+    set.add(
+        "root_name_limit",
+        LIMIT,
+        "a name of 65,537 bytes",
+        root(0, Some(Cbor::Bytes(vec![b'n'; 65_537]))),
+    );
+    set.add(
+        "root_half_scan",
+        MALFORMED,
+        "a level without a scan page",
+        root(7, Some(Cbor::Uint(0))),
     );
     set.add("root_bytes_absent", MALFORMED, "no bytes", root(5, None));
     set

@@ -268,6 +268,18 @@ fn packs() -> Set {
         .encode()
     };
     set.add(
+        "origin_0_epoch",
+        MALFORMED,
+        "origin 0 is of another epoch than the header",
+        table(|t| t.origins[0].epoch = 2),
+    );
+    set.add(
+        "origin_0_aead",
+        MALFORMED,
+        "origin 0 is of another AEAD than the header",
+        table(|t| t.origins[0].aead = 2),
+    );
+    set.add(
         "changed_frame",
         CHECKSUM,
         "one bit of a frame changed, block hashes agree",
@@ -408,6 +420,12 @@ fn trailers() -> Set {
         MALFORMED,
         "reserved byte 215",
         tail(|t| t.reserved_3[39] = 1),
+    );
+    set.add(
+        "cut_by_one",
+        MALFORMED,
+        "the last byte is absent, so that the magic is",
+        &valid[..valid.len() - 1],
     );
     let mut changed = valid;
     let in_hashes = changed.len() - 256 - 5;
@@ -557,8 +575,8 @@ fn snapshots() -> Set {
     ];
     set.add(
         "commit_of_two_frames",
-        MALFORMED,
-        "a COMMIT in two frames",
+        VALID,
+        "a payload cut anywhere",
         Object::new(4, two).encode(),
     );
     let mut other = Object::new(4, vec![Pieces::plain(&[&payload])]);
@@ -771,6 +789,31 @@ fn tables() -> Set {
         MALFORMED,
         "chunks of a frame do not sum to plain_len",
         edited(|t| t.chunks[0].1 += 1),
+    );
+    set.add(
+        "frame_without_chunks",
+        MALFORMED,
+        "a frame of a pack without chunks",
+        edited(|t| {
+            t.frames[1].chunk_count = 0;
+            t.frames[1].plain_len = 0;
+            t.chunks.pop();
+        }),
+    );
+    set.add(
+        "counter",
+        MALFORMED,
+        "the first own frame has counter 1",
+        edited(|t| t.frames[0].counter = 1),
+    );
+    set.add(
+        "frame_stored_as_is",
+        MALFORMED,
+        "a frame of codec 0 is not as long as it says",
+        edited(|t| {
+            t.frames[0].plain_len -= 1;
+            t.chunks[0].1 -= 1;
+        }),
     );
     set.add(
         "chunk_unused",
