@@ -1,5 +1,6 @@
 //! FORMAT.md against its reference decoder, by way of a writer that shares nothing with either reader.
 
+mod dumps;
 mod encode;
 mod make;
 mod repository;
