@@ -10,5 +10,6 @@ pub mod fault_backend;
 pub mod random;
 pub mod recording_backend;
 pub mod sim_disk;
+pub mod whole_object;
 
 mod sim_image;
