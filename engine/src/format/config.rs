@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::format::id::RepositoryId;
-use crate::format::{DecodeError, Decoded, ensure};
+use crate::format::{DecodeError, Decoded, cbor, ensure};
 use crate::limits::CHUNK_LEN_LIMIT;
 
 /// Smallest average chunk: below it the chunker's two stages have no bits left.
@@ -47,7 +47,7 @@ struct Body {
     #[n(3)]
     chunk_len_avg: u32,
     #[n(4)]
-    chunk_len_max: u32,
+    chunk_len_max: u64,
     #[n(5)]
     aead: u8,
     #[n(6)]
@@ -59,13 +59,14 @@ struct Body {
 impl Config {
     /// Reads the body of a config record.
     pub fn decode(body: &[u8]) -> Decoded<Self> {
-        let body: Body = minicbor::decode(body).map_err(|_| DecodeError::Malformed("config"))?;
+        let body: Body = cbor::decode(body, "config")?;
         let config = Self {
             repository: RepositoryId(body.repository),
             created: body.created,
             chunk_len_min: body.chunk_len_min,
             chunk_len_avg: body.chunk_len_avg,
-            chunk_len_max: body.chunk_len_max,
+            // A length of more than 32 bits is over the limit as well.
+            chunk_len_max: u32::try_from(body.chunk_len_max).unwrap_or(u32::MAX),
             aead: body.aead,
             abilities: body.abilities,
             epoch: body.epoch,
@@ -80,7 +81,7 @@ impl Config {
             created: self.created,
             chunk_len_min: self.chunk_len_min,
             chunk_len_avg: self.chunk_len_avg,
-            chunk_len_max: self.chunk_len_max,
+            chunk_len_max: self.chunk_len_max.into(),
             aead: self.aead,
             abilities: self.abilities,
             epoch: self.epoch,
@@ -91,7 +92,9 @@ impl Config {
     /// Checks the chunk lengths and the algorithm.
     pub fn validate(&self) -> Decoded<()> {
         let (min, avg, max) = (self.chunk_len_min, self.chunk_len_avg, self.chunk_len_max);
-        ensure(max <= CHUNK_LEN_LIMIT, "longest chunk is over 16 MiB")?;
+        if max > CHUNK_LEN_LIMIT {
+            return Err(DecodeError::LimitExceeded("longest chunk"));
+        }
         ensure(
             min >= CHUNK_LEN_MIN_MIN && min <= avg && avg <= max,
             "chunk lengths are not in order",

@@ -101,7 +101,7 @@ impl<'a> Cursor<'a> {
 
     /// A varint that fits 32 bits.
     pub fn varint_u32(&mut self, what: &'static str) -> Decoded<u32> {
-        u32::try_from(self.varint()?).map_err(|_| DecodeError::LimitExceeded(what))
+        u32::try_from(self.varint()?).map_err(|_| DecodeError::Malformed(what))
     }
 
     /// A signed number in zigzag form.

@@ -85,7 +85,7 @@ pub fn encode_leaf(extents: &[Extent]) -> Vec<u8> {
 pub fn decode_leaf(page: &[u8]) -> Decoded<Vec<Extent>> {
     let (head, cursor) = PageHead::decode_as(page, PageType::Extents, true)?;
     let list = decode_list(cursor)?;
-    ensure(list.len() == head.count, "number of extents")?;
+    head.check_count(list.len())?;
     Ok(list)
 }
 

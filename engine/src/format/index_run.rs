@@ -3,7 +3,9 @@
 use crate::format::cursor::Cursor;
 use crate::format::id::{ChunkId, SessionId};
 use crate::format::name::{ObjectName, PackClass};
-use crate::format::table::{Codec, ORIGIN_LEN, Origin, TableName, validate_frame_lens};
+use crate::format::table::{
+    Codec, ORIGIN_LEN, Origin, TableName, validate_frame_lens, validate_origins,
+};
 use crate::format::{DecodeError, Decoded, ensure};
 use crate::limits::INDEX_RUN_ENTRIES_MAX;
 
@@ -139,6 +141,11 @@ impl IndexedFrame {
 }
 
 impl IndexEntry {
+    /// What entries ascend by; no two are alike in it.
+    fn place(&self) -> (ChunkId, u32, u32) {
+        (self.id, self.frame, self.offset)
+    }
+
     fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
         let id = ChunkId(cursor.array()?);
         Ok(Self {
@@ -206,6 +213,7 @@ impl IndexRun {
     }
 
     fn validate(&self) -> Decoded<()> {
+        validate_origins(&self.origins)?;
         for frame in &self.frames {
             ensure(
                 (frame.pack as usize) < self.packs.len(),
@@ -226,7 +234,7 @@ impl IndexRun {
             )?;
         }
         ensure(
-            self.entries.is_sorted_by(|a, b| a < b),
+            self.entries.is_sorted_by(|a, b| a.place() < b.place()),
             "entries do not ascend",
         )
     }

@@ -5,13 +5,14 @@
 //! they are implemented.
 //!
 //! ```text
-//! record   config, slot                      clear, §6
+//! record   config, slot                      clear, §6; CBOR inside, checked by cbor
 //! envelope header, table, tail               around everything sealed, §7
 //! index_run, page > tree scan extents, snapshot      what is sealed, §9, §10, §13
 //! ```
 
 #![deny(clippy::indexing_slicing)]
 
+pub(crate) mod cbor;
 pub mod config;
 pub mod cursor;
 pub mod entry;

@@ -67,8 +67,17 @@ impl PageHead {
         let (head, cursor) = Self::decode(page)?;
         ensure(head.page_type == page_type, "page of another type")?;
         ensure((head.level == 0) == leaf, "page of another level")?;
-        ensure(leaf || head.count > 0, "inner page without children")?;
+        let may_be_empty = leaf && page_type == PageType::Extents;
+        ensure(may_be_empty || head.count > 0, "page without entries")?;
         Ok((head, cursor))
+    }
+
+    /// Checks that a leaf holds as many entries as its head says.
+    pub fn check_count(&self, found: usize) -> Decoded<()> {
+        if found < self.count {
+            return Err(DecodeError::Truncated);
+        }
+        ensure(found == self.count, "more entries than the page says")
     }
 
     /// A page of this head and `body`.

@@ -68,12 +68,18 @@ impl<'a> Record<'a> {
         ensure(found_kind == kind as u8, "record of another kind")?;
         let _optional = cursor.u32()?;
         let body_len = cursor.u32()? as usize;
+        if (HEAD_LEN + body_len + 2 * TAG_LEN) as u64 > RECORD_LEN_LIMIT {
+            return Err(DecodeError::LimitExceeded("body of a record"));
+        }
+        ensure(
+            HEAD_LEN + body_len + TAG_LEN == sealed.len(),
+            "body of another length than its record",
+        )?;
         let body = cursor.take(body_len)?;
         let (tagged, _) = sealed
             .split_at_checked(HEAD_LEN + body_len)
             .ok_or(DecodeError::Truncated)?;
         let tag = cursor.array()?;
-        cursor.finish("record is longer than its body")?;
         Ok(Self { body, tagged, tag })
     }
 }

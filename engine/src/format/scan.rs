@@ -141,7 +141,7 @@ pub fn decode_leaf(page: &[u8]) -> Decoded<Vec<ScanItem>> {
             });
         }
     }
-    ensure(items.len() == head.count, "number of entries")?;
+    head.check_count(items.len())?;
     Ok(items)
 }
 

@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 use zeroize::Zeroizing;
 
 use crate::format::cursor::Cursor;
-use crate::format::{DecodeError, Decoded, ensure};
+use crate::format::{DecodeError, Decoded, cbor, ensure};
 use crate::limits::{ARGON2_LANES_LIMIT, ARGON2_MEMORY_KIB_LIMIT, ARGON2_PASSES_LIMIT};
 
 /// Longest sealed bundle: some 400 epochs.
@@ -69,11 +69,11 @@ struct Body {
     #[cbor(n(1), with = "minicbor::bytes")]
     salt: [u8; 32],
     #[n(2)]
-    memory_kib: u32,
+    memory_kib: Option<u64>,
     #[n(3)]
-    passes: u32,
+    passes: Option<u64>,
     #[n(4)]
-    lanes: u32,
+    lanes: Option<u64>,
     #[n(5)]
     aead: u8,
     #[n(6)]
@@ -87,19 +87,12 @@ struct Body {
 impl Slot {
     /// Reads the body of a slot record.
     pub fn decode(body: &[u8]) -> Decoded<Self> {
-        let body: Body = minicbor::decode(body).map_err(|_| DecodeError::Malformed("key slot"))?;
+        let body: Body = cbor::decode(body, "key slot")?;
         let way = match body.way {
-            WAY_PASSWORD => WayIn::Password(Argon2Costs {
-                memory_kib: body.memory_kib,
-                passes: body.passes,
-                lanes: body.lanes,
-            }),
+            WAY_PASSWORD => WayIn::Password(Argon2Costs::from_body(&body)?),
             WAY_KEY_FILE => WayIn::KeyFile,
             _ => return Err(DecodeError::Malformed("unknown way into a key slot")),
         };
-        if let WayIn::Password(costs) = way {
-            costs.validate()?;
-        }
         if body.bundle.len() > BUNDLE_LEN_LIMIT {
             return Err(DecodeError::LimitExceeded("sealed bundle"));
         }
@@ -117,21 +110,16 @@ impl Slot {
 
     /// The body of a slot record.
     pub fn encode(&self) -> Vec<u8> {
-        let none = Argon2Costs {
-            memory_kib: 0,
-            passes: 0,
-            lanes: 0,
-        };
         let (way, costs) = match self.way {
-            WayIn::Password(costs) => (WAY_PASSWORD, costs),
-            WayIn::KeyFile => (WAY_KEY_FILE, none),
+            WayIn::Password(costs) => (WAY_PASSWORD, Some(costs)),
+            WayIn::KeyFile => (WAY_KEY_FILE, None),
         };
         let body = Body {
             way,
             salt: self.salt,
-            memory_kib: costs.memory_kib,
-            passes: costs.passes,
-            lanes: costs.lanes,
+            memory_kib: costs.map(|costs| costs.memory_kib.into()),
+            passes: costs.map(|costs| costs.passes.into()),
+            lanes: costs.map(|costs| costs.lanes.into()),
             aead: self.aead,
             bundle: self.bundle.clone().into(),
             created: self.created,
@@ -142,19 +130,20 @@ impl Slot {
 }
 
 impl Argon2Costs {
-    fn validate(&self) -> Decoded<()> {
-        let limit = DecodeError::LimitExceeded;
-        if self.memory_kib > ARGON2_MEMORY_KIB_LIMIT {
-            return Err(limit("Argon2id memory"));
-        }
-        if self.passes > ARGON2_PASSES_LIMIT {
-            return Err(limit("Argon2id passes"));
-        }
-        if self.lanes > ARGON2_LANES_LIMIT {
-            Err(limit("Argon2id lanes"))
-        } else {
-            Ok(())
-        }
+    fn from_body(body: &Body) -> Decoded<Self> {
+        let cost = |stated: Option<u64>, limit: u32, what: &'static str| {
+            let stated = stated.ok_or(DecodeError::Malformed("password slot without its costs"))?;
+            let fits = u32::try_from(stated).ok().filter(|cost| *cost <= limit);
+            fits.ok_or(DecodeError::LimitExceeded(what))
+        };
+        let costs = Self {
+            memory_kib: cost(body.memory_kib, ARGON2_MEMORY_KIB_LIMIT, "Argon2id memory")?,
+            passes: cost(body.passes, ARGON2_PASSES_LIMIT, "Argon2id passes")?,
+            lanes: cost(body.lanes, ARGON2_LANES_LIMIT, "Argon2id lanes")?,
+        };
+        // What Argon2id itself refuses (RFC 9106 §3.1).
+        let possible = costs.passes > 0 && costs.lanes > 0 && costs.memory_kib / 8 >= costs.lanes;
+        ensure(possible, "impossible costs of Argon2id").map(|()| costs)
     }
 }
 

@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 
 use crate::format::entry::Timestamp;
 use crate::format::id::{ChunkId, PageId, SessionId};
-use crate::format::{DecodeError, Decoded, ensure};
+use crate::format::{DecodeError, Decoded, cbor, ensure};
 use crate::limits::{FILE_LEN_LIMIT, PAGE_LEVEL_LIMIT, PATH_LEN_LIMIT, SNAPSHOT_LEN_LIMIT};
 
 /// A committed manifest, and what is known of how it was made.
@@ -201,7 +201,7 @@ struct RootBody {
     #[cbor(n(2), with = "minicbor::bytes")]
     page: [u8; 32],
     #[n(3)]
-    level: u8,
+    level: u64,
     #[n(4)]
     entries: u64,
     #[n(5)]
@@ -209,7 +209,7 @@ struct RootBody {
     #[cbor(n(6), with = "minicbor::bytes")]
     scan_page: Option<[u8; 32]>,
     #[n(7)]
-    scan_level: Option<u8>,
+    scan_level: Option<u64>,
 }
 
 #[derive(Encode, Decode)]
@@ -285,12 +285,12 @@ impl Snapshot {
         if bytes.len() > SNAPSHOT_LEN_LIMIT {
             return Err(DecodeError::LimitExceeded("payload of a snapshot"));
         }
-        let body: SnapshotBody =
-            minicbor::decode(bytes).map_err(|_| DecodeError::Malformed("payload of a snapshot"))?;
+        let body: SnapshotBody = cbor::decode(bytes, "payload of a snapshot")?;
         ensure(
             body.session == session.0,
             "snapshot lies under a name that is not its own",
         )?;
+        ensure(!body.roots.is_empty(), "snapshot without a root")?;
         ensure(body.tags.is_sorted_by(|a, b| a < b), "tags do not ascend")?;
         Ok(Self {
             session,
@@ -349,8 +349,10 @@ impl Snapshot {
 impl Intent {
     /// Reads the payload of the intent named `session`.
     pub fn decode(bytes: &[u8], session: SessionId) -> Decoded<Self> {
-        let body: IntentBody =
-            minicbor::decode(bytes).map_err(|_| DecodeError::Malformed("payload of an intent"))?;
+        if bytes.len() > SNAPSHOT_LEN_LIMIT {
+            return Err(DecodeError::LimitExceeded("payload of an intent"));
+        }
+        let body: IntentBody = cbor::decode(bytes, "payload of an intent")?;
         ensure(
             body.session == session.0,
             "intent lies under a name that is not its own",
@@ -400,6 +402,13 @@ impl Time {
     }
 }
 
+fn level_of(level: u64) -> Decoded<u8> {
+    let level = u8::try_from(level).ok();
+    level
+        .filter(|level| *level <= PAGE_LEVEL_LIMIT)
+        .ok_or(DecodeError::LimitExceeded("level of a page"))
+}
+
 impl Root {
     fn from_body(body: RootBody) -> Decoded<Self> {
         let root_type = match body.root_type {
@@ -410,20 +419,16 @@ impl Root {
         let scan = match (body.scan_page, body.scan_level) {
             (Some(page), Some(level)) => Some(ScanRoot {
                 page: ChunkId(page),
-                level,
+                level: level_of(level)?,
             }),
             (None, None) => None,
             _ => return Err(DecodeError::Malformed("half a scan root")),
         };
-        let deepest = scan.map_or(body.level, |scan| scan.level.max(body.level));
-        if deepest > PAGE_LEVEL_LIMIT {
-            return Err(DecodeError::LimitExceeded("level of a page"));
-        }
         if body.name.len() > PATH_LEN_LIMIT || body.bytes > FILE_LEN_LIMIT {
             return Err(DecodeError::LimitExceeded("name or length of a root"));
         }
         let (name, page) = (body.name.into(), ChunkId(body.page));
-        let (level, entries, bytes) = (body.level, body.entries, body.bytes);
+        let (level, entries, bytes) = (level_of(body.level)?, body.entries, body.bytes);
         Ok(Self {
             name,
             root_type,
@@ -440,11 +445,11 @@ impl Root {
             name: self.name.clone().into(),
             root_type: self.root_type as u8,
             page: self.page.0,
-            level: self.level,
+            level: self.level.into(),
             entries: self.entries,
             bytes: self.bytes,
             scan_page: self.scan.map(|scan| scan.page.0),
-            scan_level: self.scan.map(|scan| scan.level),
+            scan_level: self.scan.map(|scan| scan.level.into()),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The sealed table of an object: its frames, and the chunks in them. §7.
 
+use std::collections::HashSet;
+
 use crate::format::cursor::{Cursor, put_u24};
 use crate::format::envelope::{HEADER_LEN, TAG_LEN};
 use crate::format::id::{ChunkId, SessionId};
@@ -118,6 +120,13 @@ impl TableName {
     }
 }
 
+/// Checks that no origin is said twice.
+pub(crate) fn validate_origins(origins: &[Origin]) -> Decoded<()> {
+    let mut seen = HashSet::with_capacity(origins.len());
+    let distinct = origins.iter().all(|origin| seen.insert(origin));
+    ensure(distinct, "origin twice")
+}
+
 impl Origin {
     /// Reads one origin.
     pub fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
@@ -191,7 +200,9 @@ impl Table {
 
     fn validate(&self, table_offset: u64, is_pack: bool) -> Decoded<()> {
         ensure(!self.origins.is_empty(), "table without an origin")?;
+        validate_origins(&self.origins)?;
         let mut offset = HEADER_LEN as u64;
+        let mut own_counter = 0;
         let mut chunks = self.chunks.as_slice();
         for frame in &self.frames {
             ensure(frame.offset == offset, "frames leave a gap or overlap")?;
@@ -200,6 +211,10 @@ impl Table {
                 (frame.origin as usize) < self.origins.len(),
                 "frame of an unknown origin",
             )?;
+            if frame.origin == 0 {
+                ensure(frame.counter == own_counter, "own counters leave a gap")?;
+                own_counter += 1;
+            }
             let split = chunks.split_at_checked(frame.chunk_count as usize);
             let (own, rest) = split.ok_or(DecodeError::Malformed(
                 "frame has more chunks than there are",
@@ -207,7 +222,7 @@ impl Table {
             chunks = rest;
             let sum: u64 = own.iter().map(|chunk| u64::from(chunk.len)).sum();
             let sums = if is_pack {
-                sum == u64::from(frame.plain_len)
+                !own.is_empty() && sum == u64::from(frame.plain_len)
             } else {
                 own.is_empty()
             };
@@ -285,7 +300,6 @@ pub fn validate_frame_lens(stored_len: u32, plain_len: u32, codec: Codec) -> Dec
     }
     let coded_len = (stored_len as usize).checked_sub(TAG_LEN);
     let coded_len = coded_len.ok_or(DecodeError::Malformed("frame is shorter than its tag"))?;
-    ensure(coded_len <= plain_len as usize, "frame grew by its codec")?;
     let stored = codec == Codec::Stored;
     ensure(
         !stored || coded_len == plain_len as usize,
@@ -370,8 +384,16 @@ mod tests {
     #[test]
     fn every_rule_of_a_table_is_checked() {
         type Break = fn(&mut Table);
-        let breaks: [Break; 9] = [
+        let breaks: [Break; 13] = [
             |t| t.name.number += 1,
+            |t| t.origins.push(t.origins[0]),
+            |t| t.frames[0].counter = 1,
+            |t| t.frames[1].counter = 2,
+            |t| {
+                t.frames[0].chunk_count = 0;
+                t.frames[0].plain_len = 0;
+                t.chunks.drain(..2);
+            },
             |t| t.origins.clear(),
             |t| t.frames[1].offset += 1,
             |t| t.frames[0].origin = 1,

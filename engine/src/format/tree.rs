@@ -14,8 +14,8 @@ use crate::format::id::{ChunkId, PageId};
 use crate::format::page::{PageHead, PageType};
 use crate::format::{DecodeError, Decoded, ensure};
 use crate::limits::{
-    EXTENTS_INLINE_MAX, FILE_LEN_LIMIT, NAME_LEN_LIMIT, PAGE_LEVEL_LIMIT, PATH_DEPTH_LIMIT,
-    PATH_LEN_LIMIT, SYMLINK_LEN_LIMIT, XATTR_LEN_LIMIT, XATTRS_LEN_LIMIT,
+    EXTENTS_INLINE_MAX, FILE_LEN_LIMIT, NAME_LEN_LIMIT, PAGE_LEN_LIMIT, PAGE_LEVEL_LIMIT,
+    PATH_DEPTH_LIMIT, PATH_LEN_LIMIT, SYMLINK_LEN_LIMIT, XATTR_LEN_LIMIT, XATTRS_LEN_LIMIT,
 };
 
 const KIND_FILE: u8 = 1;
@@ -34,8 +34,6 @@ const TAG_SYMLINK: u8 = 4;
 const TAG_DEVICE: u8 = 5;
 const TAG_LEADER: u8 = 6;
 
-/// Longest attribute: an extended attribute's name and value.
-const ATTRIBUTE_LEN_LIMIT: usize = XATTR_LEN_LIMIT + NAME_LEN_LIMIT + 16;
 const NANOSECONDS: u32 = 1_000_000_000;
 
 /// One entry of a tree, in its folder.
@@ -250,7 +248,7 @@ pub fn decode_leaf(page: &[u8]) -> Decoded<Vec<TreeItem>> {
             });
         }
     }
-    ensure(items.len() == head.count, "number of entries")?;
+    head.check_count(items.len())?;
     ensure(used == owners.len(), "owner without an entry")?;
     Ok(items)
 }
@@ -287,11 +285,9 @@ pub(crate) fn decode_folder(cursor: &mut Cursor<'_>) -> Decoded<FolderPath> {
     if names.clone().count() > PATH_DEPTH_LIMIT {
         return Err(DecodeError::LimitExceeded("depth of a folder"));
     }
-    let mut names = names;
-    ensure(
-        names.all(is_valid_name),
-        "invalid name in the path of a folder",
-    )?;
+    for name in names {
+        check_name(name)?;
+    }
     Ok(FolderPath(bytes.to_vec()))
 }
 
@@ -299,8 +295,17 @@ pub(crate) fn decode_folder(cursor: &mut Cursor<'_>) -> Decoded<FolderPath> {
 pub(crate) fn decode_name(cursor: &mut Cursor<'_>, folder: &FolderPath) -> Decoded<Vec<u8>> {
     let name = cursor.bytes(NAME_LEN_LIMIT, "name")?;
     let root = name.is_empty() && folder.0.is_empty();
-    ensure(root || is_valid_name(name), "invalid name")?;
+    if !root {
+        check_name(name)?;
+    }
     Ok(name.to_vec())
+}
+
+fn check_name(name: &[u8]) -> Decoded<()> {
+    if name.len() > NAME_LEN_LIMIT {
+        return Err(DecodeError::LimitExceeded("name"));
+    }
+    ensure(is_valid_name(name), "invalid name")
 }
 
 fn decode_entry(
@@ -324,12 +329,13 @@ fn decode_entry(
         .clone();
     let mtime = decode_timestamp(cursor)?;
     let attributes = Attributes::decode(cursor)?;
-    let Attributes { xattrs, node } = attributes;
+    let Attributes { xattrs, node, .. } = attributes;
     let node = decode_node(kind, node)?;
-    ensure(
-        !matches!(node, Node::HardLink(_)) || xattrs.is_empty(),
-        "hard link with attributes",
-    )?;
+    if let Node::HardLink(leader) = &node {
+        ensure(xattrs.is_empty(), "hard link with attributes")?;
+        let earlier = (&leader.folder, &leader.name) < (folder, &name);
+        ensure(earlier, "hard link to a later entry")?;
+    }
     Ok(Entry {
         name,
         metadata: Metadata {
@@ -355,6 +361,7 @@ pub(crate) fn decode_timestamp(cursor: &mut Cursor<'_>) -> Decoded<Timestamp> {
 
 struct Attributes<'a> {
     xattrs: Vec<Xattr>,
+    xattrs_len: usize,
     node: Option<(u8, &'a [u8])>,
 }
 
@@ -363,9 +370,10 @@ impl<'a> Attributes<'a> {
         let count = cursor.varint()?;
         let mut attributes = Self {
             xattrs: Vec::new(),
+            xattrs_len: 0,
             node: None,
         };
-        let (mut last_tag, mut xattrs_len) = (0, 0);
+        let mut last_tag = 0;
         for _ in 0..count {
             let tag = cursor.u8()?;
             ensure(
@@ -373,11 +381,7 @@ impl<'a> Attributes<'a> {
                 "attributes do not ascend",
             )?;
             last_tag = tag;
-            let value = cursor.bytes(ATTRIBUTE_LEN_LIMIT, "attribute")?;
-            xattrs_len += value.len();
-            if xattrs_len > XATTRS_LEN_LIMIT + ATTRIBUTE_LEN_LIMIT {
-                return Err(DecodeError::LimitExceeded("attributes of an entry"));
-            }
+            let value = cursor.bytes(PAGE_LEN_LIMIT, "attribute")?;
             match tag {
                 TAG_XATTR => attributes.push_xattr(value)?,
                 TAG_EXTENTS..=TAG_LEADER => {
@@ -403,6 +407,12 @@ impl<'a> Attributes<'a> {
         ensure(ascends, "extended attributes do not ascend")?;
         if cursor.rest().len() > XATTR_LEN_LIMIT {
             return Err(DecodeError::LimitExceeded("extended attribute"));
+        }
+        self.xattrs_len += name.len() + cursor.rest().len();
+        if self.xattrs_len > XATTRS_LEN_LIMIT {
+            return Err(DecodeError::LimitExceeded(
+                "extended attributes of an entry",
+            ));
         }
         self.xattrs.push(Xattr {
             name,

@@ -5,6 +5,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Place, Result};
+use crate::format::DecodeError;
 use crate::format::config::Config;
 use crate::format::envelope::{Header, SealedKind};
 use crate::format::id::{RepositoryId, SlotId};
@@ -246,9 +247,34 @@ impl Keys {
         }
     }
 
+    /// Keys of secrets that a test chose.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn for_testing(bundle: &Bundle, repository: RepositoryId) -> Self {
+        Self::from_bundle(bundle, repository)
+    }
+
     /// Keyed hash that authenticates the config.
     pub(crate) fn config_tag(&self, tagged: &[u8]) -> [u8; TAG_LEN] {
         *blake3::keyed_hash(&self.config, tagged).as_bytes()
+    }
+
+    /// Checks that a holder of these keys wrote the config `name`, for keys that are there.
+    pub fn verify_config(
+        &self,
+        name: &ObjectName,
+        record: &Record<'_>,
+        config: &Config,
+    ) -> Result<()> {
+        let damaged = |detail: &str, error| Error::damaged(*name, detail).with_source(error);
+        if self.config_tag(record.tagged) != record.tag {
+            let detail = "was not written by a holder of this repository's keys";
+            return Err(damaged(detail, DecodeError::BadChecksum));
+        }
+        if self.epoch(config.epoch).is_none() {
+            let error = DecodeError::Malformed("epoch that the key slot lacks");
+            return Err(damaged("cannot be used with this key slot", error));
+        }
+        Ok(())
     }
 
     /// Key of the chunker.

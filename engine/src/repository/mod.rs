@@ -168,10 +168,7 @@ impl Repository {
         let config = Config::decode(record.body).map_err(decode_error)?;
         let bundle = unlock(&*backend, config.repository, secret)?;
         let keys = Keys::from_bundle(&bundle, config.repository);
-        if keys.config_tag(record.tagged) != record.tag {
-            let detail = "was not written by a holder of this repository's keys";
-            return Err(Error::damaged(*name, detail));
-        }
+        keys.verify_config(name, &record, &config)?;
         Ok(Self {
             backend,
             config,

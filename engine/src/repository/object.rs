@@ -8,10 +8,11 @@ use crate::format::envelope::{
 use crate::format::name::ObjectName;
 use crate::format::table::{Codec, Frame, Origin, Table, TableName};
 use crate::format::{DecodeError, Decoded};
-use crate::limits::{FRAME_LEN_TARGET, PACK_LEN_TARGET};
+use crate::limits::{FRAME_LEN_TARGET, OBJECT_LEN_LIMIT, PACK_LEN_TARGET, SNAPSHOT_LEN_LIMIT};
 use crate::repository::keys::{KeyError, Keys, ObjectKeys};
 use crate::storage::Backend;
 use crate::transform::compress::{Compressor, Decompressor};
+use crate::transform::seal::Unsealer;
 
 /// How much of an object's end is read in the hope that it holds table and trailer.
 const TAIL_GUESS: usize = 64 * 1024;
@@ -114,6 +115,9 @@ pub fn open(
 /// Opens an object that is in memory whole.
 pub fn open_bytes(keys: &Keys, name: &ObjectName, bytes: &[u8]) -> Result<OpenedObject> {
     let decode = || -> Decoded<(&[u8], Tail)> {
+        if (bytes.len() as u64) < OBJECT_LEN_MIN {
+            return Err(DecodeError::Truncated);
+        }
         let header = bytes.get(..HEADER_LEN).ok_or(DecodeError::Truncated)?;
         let tail = bytes.last_chunk().ok_or(DecodeError::Truncated)?;
         Ok((header, Tail::decode(tail, bytes.len() as u64)?))
@@ -132,15 +136,7 @@ fn open_parts(
     object_len: u64,
 ) -> Result<OpenedObject> {
     let header = Header::decode(header_bytes).map_err(|error| damaged(name, error))?;
-    if !header.kind.fits(name) {
-        return Err(damaged(
-            name,
-            DecodeError::Malformed("object of another kind than its name"),
-        ));
-    }
-    let unsealer = keys
-        .table_unsealer(&header)
-        .map_err(|error| key_error(name, error))?;
+    let unsealer = table_unsealer(keys, name, &header)?;
     let tail_bytes = end
         .last_chunk()
         .ok_or_else(|| damaged(name, DecodeError::Truncated))?;
@@ -159,20 +155,44 @@ fn open_parts(
     let is_pack = header.kind.is_pack();
     let table = Table::decode(plain, TableName::of(name), tail.table_offset, is_pack);
     let table = table.map_err(|error| damaged(name, error))?;
-    if let Some(origin) = table.origins.first()
-        && origin.salt != header.salt
-    {
-        return Err(damaged(
-            name,
-            DecodeError::Malformed("first origin is another object"),
-        ));
-    }
+    check_first_origin(keys, name, &header, &table)?;
     Ok(OpenedObject {
         name: *name,
         header,
         trailer,
         table,
     })
+}
+
+/// What opens the table of the object `name`, if it can have this header.
+pub(crate) fn table_unsealer(keys: &Keys, name: &ObjectName, header: &Header) -> Result<Unsealer> {
+    if !header.kind.fits(name) {
+        let error = DecodeError::Malformed("object of another kind than its name");
+        return Err(damaged(name, error));
+    }
+    keys.table_unsealer(header)
+        .map_err(|error| key_error(name, error))
+}
+
+/// Origin 0 is the object itself, and its frame key is the one that the table commits to.
+fn check_first_origin(
+    keys: &Keys,
+    name: &ObjectName,
+    header: &Header,
+    table: &Table,
+) -> Result<()> {
+    let own = (header.salt, header.epoch, header.aead);
+    let first = table.origins.first();
+    let first = first.filter(|origin| (origin.salt, origin.epoch, origin.aead) == own);
+    let first = first.ok_or_else(|| {
+        damaged(
+            name,
+            DecodeError::Malformed("first origin is another object"),
+        )
+    })?;
+    keys.frame_unsealer(header.kind, first)
+        .map(drop)
+        .map_err(|error| key_error(name, error))
 }
 
 /// Reads a small object whole and gives its kind and payload.
@@ -209,8 +229,9 @@ pub fn verify_blocks(object: &OpenedObject, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The plaintext of all frames.
+/// The plaintext of all frames: what an object holds that is not a pack.
 pub(crate) fn payload(keys: &Keys, object: &OpenedObject, bytes: &[u8]) -> Result<Vec<u8>> {
+    check_payload_len(object).map_err(|error| damaged(&object.name, error))?;
     let mut decompressor = Decompressor::new();
     let (mut payload, mut plain) = (Vec::new(), Vec::new());
     for frame in &object.table.frames {
@@ -233,6 +254,23 @@ pub(crate) fn payload(keys: &Keys, object: &OpenedObject, bytes: &[u8]) -> Resul
         payload.extend_from_slice(&plain);
     }
     Ok(payload)
+}
+
+/// What the frames promise together, before any of them is opened.
+fn check_payload_len(object: &OpenedObject) -> Decoded<()> {
+    let frames = &object.table.frames;
+    let limit = match object.header.kind {
+        SealedKind::Commit | SealedKind::Intent => SNAPSHOT_LEN_LIMIT as u64,
+        SealedKind::Abort if !frames.is_empty() => {
+            return Err(DecodeError::Malformed("aborted session with a frame"));
+        }
+        _ => OBJECT_LEN_LIMIT,
+    };
+    let len: u64 = frames.iter().map(|frame| u64::from(frame.plain_len)).sum();
+    if len > limit {
+        return Err(DecodeError::LimitExceeded("payload of an object"));
+    }
+    Ok(())
 }
 
 /// How one frame was sealed and coded.
@@ -297,9 +335,9 @@ pub(crate) fn damaged(name: &ObjectName, error: DecodeError) -> Error {
         }
         _ => ErrorKind::Damaged,
     };
-    Error::new(kind, Place::Object(*name), error.to_string())
+    Error::new(kind, Place::Object(*name), error.to_string()).with_source(error)
 }
 
 fn key_error(name: &ObjectName, error: KeyError) -> Error {
-    Error::new(ErrorKind::Damaged, Place::Object(*name), error.to_string())
+    Error::damaged(*name, error.to_string()).with_source(error)
 }

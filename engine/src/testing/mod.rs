@@ -11,5 +11,6 @@ pub mod random;
 pub mod recording_backend;
 pub mod sample_repository;
 pub mod sim_disk;
+pub mod whole_object;
 
 mod sim_image;

@@ -4,11 +4,16 @@
 
 use zstd::zstd_safe::{CCtx, CParameter, DCtx, DParameter};
 
-use crate::format::DecodeError;
+use crate::format::cursor::Cursor;
 use crate::format::table::Codec;
+use crate::format::{DecodeError, ensure};
 
 /// Largest zstd window that a reader accepts: 8 MiB.
 const WINDOW_LOG_MAX: u32 = 23;
+const WINDOW_LEN_MAX: u64 = 1 << WINDOW_LOG_MAX;
+/// Highest level whose window is no larger.
+const LEVEL_MAX: i32 = 19;
+const MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
 /// A frame is stored as it is unless zstd saves at least one part in this many.
 const WORTH_ONE_IN: usize = 32;
 /// Samples whose byte entropy tells incompressible data.
@@ -37,7 +42,7 @@ impl Compressor {
     pub fn new(level: i32) -> Self {
         let mut context = CCtx::create();
         context
-            .set_parameter(CParameter::CompressionLevel(level))
+            .set_parameter(CParameter::CompressionLevel(level.min(LEVEL_MAX)))
             .expect("zstd clamps every level to its range");
         Self {
             context,
@@ -95,6 +100,7 @@ impl Decompressor {
         match codec {
             Codec::Stored => out.extend_from_slice(coded),
             Codec::Zstd => {
+                check_frame(coded)?;
                 out.reserve(plain_len);
                 let decoded = self.context.decompress(out, coded);
                 decoded
@@ -113,6 +119,41 @@ impl Default for Decompressor {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Checks that `coded` is one zstd frame of the few forms that the format allows: zstd itself also
+/// takes several frames, dictionaries, checksums, and any window where the whole output is at hand.
+fn check_frame(coded: &[u8]) -> Result<(), DecodeError> {
+    let mut cursor = Cursor::new(coded);
+    ensure(cursor.array()? == MAGIC, "frame is no zstd frame")?;
+    let descriptor = cursor.u8()?;
+    ensure(descriptor & 0x08 == 0, "reserved bit of a zstd frame")?;
+    ensure(descriptor & 0x07 == 0, "zstd checksum or dictionary")?;
+    let single_segment = descriptor & 0x20 != 0;
+    let window = if single_segment {
+        None
+    } else {
+        Some(window_len(cursor.u8()?))
+    };
+    let content_len = match (descriptor >> 6, single_segment) {
+        (0, true) => cursor.u8()?.into(),
+        (0, false) => return Err(DecodeError::Malformed("zstd frame without its length")),
+        (1, _) => u64::from(cursor.u16()?) + 256,
+        (2, _) => cursor.u32()?.into(),
+        _ => cursor.u64()?,
+    };
+    if window.unwrap_or(content_len) > WINDOW_LEN_MAX {
+        return Err(DecodeError::LimitExceeded("window of a zstd frame"));
+    }
+    let len = zstd::zstd_safe::find_frame_compressed_size(coded);
+    let len = len.map_err(|_| DecodeError::Malformed("frame is no zstd frame"))?;
+    ensure(len == coded.len(), "bytes follow a zstd frame")
+}
+
+/// Length of a zstd window from its byte (RFC 8878 §3.1.1.1.2).
+fn window_len(byte: u8) -> u64 {
+    let base = 1_u64 << (10 + (byte >> 3));
+    base + base / 8 * u64::from(byte & 7)
 }
 
 /// True if samples over `plain` look like ciphertext or compressed data.
@@ -179,6 +220,39 @@ mod tests {
         let mut plain = noise(100_000);
         plain.resize(200_000, b'x');
         assert_eq!(round_trip(&plain, 1), Codec::Zstd);
+    }
+
+    #[test]
+    fn zstd_frames_of_other_forms_than_the_formats_are_refused() {
+        let plain = b"all work and no play ".repeat(100);
+        let mut coded = Vec::new();
+        assert_eq!(Compressor::new(3).compress(&plain, &mut coded), Codec::Zstd);
+        let decode = |coded: &[u8]| {
+            Decompressor::new().decompress(coded, Codec::Zstd, plain.len(), &mut Vec::new())
+        };
+        assert_eq!(decode(&coded), Ok(()));
+        let mut checksummed = CCtx::create();
+        checksummed
+            .set_parameter(CParameter::ChecksumFlag(true))
+            .unwrap();
+        let mut with_checksum = Vec::with_capacity(plain.len());
+        checksummed.compress2(&mut with_checksum, &plain).unwrap();
+        let skippable = [&coded[..], &[0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0]].concat();
+        let mut wide = vec![0x28, 0xb5, 0x2f, 0xfd, 0x80, 0x69];
+        wide.extend_from_slice(&(plain.len() as u32).to_le_bytes());
+        assert!(decode(&with_checksum).is_err());
+        assert!(decode(&skippable).is_err());
+        assert!(decode(&coded[..coded.len() - 1]).is_err());
+        let over = Err(DecodeError::LimitExceeded("window of a zstd frame"));
+        assert_eq!(decode(&wide), over);
+    }
+
+    #[test]
+    fn the_highest_level_stays_within_the_window_that_a_reader_takes() {
+        let nibbles: Vec<u8> = noise(100_000).iter().map(|byte| byte & 0x0f).collect();
+        let plain = nibbles.repeat(91);
+        assert!(plain.len() as u64 > WINDOW_LEN_MAX);
+        assert_eq!(round_trip(&plain, 22), Codec::Zstd);
     }
 
     #[test]
