@@ -187,19 +187,10 @@ impl FolderPath {
 
     /// Where this folder's own entry lies; the root's is the empty name in the root.
     pub fn as_entry(&self) -> TreePath {
-        match self.0.iter().rposition(|&byte| byte == 0) {
-            Some(at) => {
-                let (folder, name) = self.0.split_at(at);
-                TreePath {
-                    folder: Self(folder.to_vec()),
-                    name: name[1..].to_vec(),
-                }
-            }
-            None => TreePath {
-                folder: Self::root(),
-                name: self.0.clone(),
-            },
-        }
+        let mut names = self.0.rsplitn(2, |&byte| byte == 0);
+        let name = names.next().unwrap_or_default().to_vec();
+        let folder = Self(names.next().unwrap_or_default().to_vec());
+        TreePath { folder, name }
     }
 
     /// The names on the way from the root, outermost first.
