@@ -6,9 +6,14 @@
 //! here (`conformance` does, to race).
 
 pub mod conformance;
+pub mod decoders;
 pub mod fault_backend;
+pub mod hostile_repository;
+pub mod keys;
+pub mod prepared;
 pub mod random;
 pub mod recording_backend;
+pub mod seeds;
 pub mod sim_disk;
 
 mod sim_image;
