@@ -74,12 +74,17 @@ fn every_decoder_survives_noise() {
 
 #[test]
 fn every_decoder_is_a_target_of_the_fuzzer_and_every_target_a_decoder() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/fuzz_targets");
-    let files = std::fs::read_dir(folder).expect("the fuzzer lies beside the engine");
+    let fuzz = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz");
+    let files = std::fs::read_dir(format!("{fuzz}/fuzz_targets")).expect("the fuzzer lies there");
     let targets: BTreeSet<_> = files
         .map(|file| file.expect("a readable folder").file_name())
         .map(|name| name.to_string_lossy().trim_end_matches(".rs").to_owned())
         .collect();
     let decoders = decoders::all().iter().map(|(name, _)| (*name).to_owned());
     assert_eq!(targets, decoders.collect());
+    let manifest = std::fs::read_to_string(format!("{fuzz}/Cargo.toml")).expect("a manifest");
+    for target in targets {
+        let path = format!("path = \"fuzz_targets/{target}.rs\"");
+        assert!(manifest.contains(&path), "{target} is not built");
+    }
 }
