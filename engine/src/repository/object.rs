@@ -63,8 +63,13 @@ pub(crate) fn encode(
 
 /// Ends an object whose header and frames are in `out`.
 pub(crate) fn append_table_and_trailer(object: &ObjectKeys, table: &Table, out: &mut Vec<u8>) {
+    append_encoded_table(object, table.encode(), out);
+}
+
+/// The same, for a table that is bytes already; tests seal tables that no [`Table`] encodes to.
+pub(crate) fn append_encoded_table(object: &ObjectKeys, table: Vec<u8>, out: &mut Vec<u8>) {
     let table_offset = out.len();
-    let mut sealed = table.encode();
+    let mut sealed = table;
     let padding = padding_for(table_offset + sealed.len() + TAG_LEN, PACK_LEN_TARGET);
     sealed.resize(sealed.len() + padding + TAG_LEN, 0);
     object.table.seal(object.table.take_turn(), &mut sealed);

@@ -6,10 +6,15 @@
 //! here (`conformance` does, to race).
 
 pub mod conformance;
+pub mod decoders;
 pub mod fault_backend;
+pub mod hostile_repository;
+pub mod keys;
+pub mod prepared;
 pub mod random;
 pub mod recording_backend;
 pub mod sample_repository;
+pub mod seeds;
 pub mod sim_disk;
 pub mod whole_object;
 

@@ -161,33 +161,40 @@ fn refused(detail: String) -> Error {
     Error::new(ErrorKind::InvalidInput, Place::Argument("exclude"), detail)
 }
 
+/// Whether `excludes` leaves out what lies at `path` below the root, whatever it lies beside: for
+/// tests, which need no folder on a disk for it.
+#[cfg(any(test, feature = "testing"))]
+pub fn is_excluded(excludes: &Excludes, path: &[u8], is_folder: bool) -> Result<bool> {
+    let matcher = Matcher::new(excludes)?;
+    let folder_len = path
+        .iter()
+        .rposition(|&byte| byte == b'/')
+        .map_or(0, |at| at + 1);
+    let (folder, name) = path.split_at(folder_len);
+    let mut selection = Selection {
+        matcher: &matcher,
+        tag: None,
+        path: folder.to_vec(),
+        folder_len,
+    };
+    Ok(selection.excludes(name, is_folder))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn is_excluded(patterns: &[&str], path: &[u8]) -> bool {
         let patterns = patterns.iter().map(ToString::to_string).collect();
-        let matcher = Matcher::new(&Excludes {
+        let excludes = Excludes {
             patterns,
             ..Excludes::default()
-        })
-        .unwrap();
+        };
         let (path, is_folder) = match path.strip_suffix(b"/") {
             Some(folder) => (folder, true),
             None => (path, false),
         };
-        let at = path
-            .iter()
-            .rposition(|&byte| byte == b'/')
-            .map_or(0, |at| at + 1);
-        let (folder, name) = path.split_at(at);
-        let mut selection = Selection {
-            matcher: &matcher,
-            tag: None,
-            path: folder.to_vec(),
-            folder_len: at,
-        };
-        selection.excludes(name, is_folder)
+        super::is_excluded(&excludes, path, is_folder).unwrap()
     }
 
     #[test]

@@ -40,6 +40,8 @@ use crate::limits;
 
 pub use error::problem_of;
 pub use excludes::Excludes;
+#[cfg(any(test, feature = "testing"))]
+pub use excludes::is_excluded;
 pub use file::SourceFile;
 pub use listing::{Found, Listing};
 pub use scan::{ChangeTest, Known, ScanStart};

@@ -1,0 +1,176 @@
+//! Valid encodings for every decoder of `testing::decoders`: where fuzzers and mutation begin.
+
+use crate::format::envelope::HEADER_LEN;
+use crate::format::envelope::SealedKind;
+use crate::format::id::SlotId;
+use crate::format::name::ObjectKind;
+use crate::format::name::ObjectName;
+use crate::format::page::PageHead;
+use crate::format::page::PageType;
+use crate::format::snapshot::Intent;
+use crate::repository::object;
+use crate::testing::keys;
+use crate::testing::prepared::prepared;
+use crate::testing::prepared::snapshot_of;
+use crate::testing::random::Random;
+use crate::transform::compress::Compressor;
+use crate::transform::derive::Secret;
+use crate::transform::seal;
+use crate::transform::seal::Aead;
+
+/// A decoder's name, and what it accepts.
+pub type Seed = (&'static str, Vec<u8>);
+
+/// Every seed. The same on every run, but for the random salts of slots and sealed objects.
+pub fn all() -> Vec<Seed> {
+    let mut seeds = Vec::new();
+    records(&mut seeds);
+    envelopes(&mut seeds);
+    payloads(&mut seeds);
+    pages(&mut seeds);
+    names(&mut seeds);
+    streams(&mut seeds);
+    let mut random = Random::new(3);
+    seeds.push(("repository_model", Vec::new()));
+    seeds.extend((0..16).map(|_| ("repository_model", random.bytes(24))));
+    seeds
+}
+
+fn records(seeds: &mut Vec<Seed>) {
+    for (name, bytes) in &prepared().objects {
+        match name.kind() {
+            ObjectKind::Config => seeds.push(("config", bytes.to_vec())),
+            ObjectKind::Key => seeds.push(("slot", bytes.to_vec())),
+            _ => {}
+        }
+    }
+    let bundle = keys::bundle().encode();
+    seeds.push(("bundle", bundle.to_vec()));
+    for aead in [Aead::Aes256Gcm, Aead::ChaCha20Poly1305] {
+        let sealed = seal::seal_bundle(aead, &Secret::from([7; 32]), b"context", &bundle);
+        seeds.push(("bundle", sealed));
+    }
+}
+
+fn envelopes(seeds: &mut Vec<Seed>) {
+    let keys = keys::keys();
+    for (name, bytes) in &prepared().objects {
+        let Ok(object) = object::open_bytes(&keys, name, bytes) else {
+            continue; // a record
+        };
+        seeds.push(("header", bytes[..HEADER_LEN].to_vec()));
+        let mut trailer = Vec::new();
+        object.trailer.encode_into(&mut trailer);
+        seeds.push(("trailer", trailer));
+        let mut table = vec![u8::from(object.header.kind.is_pack())];
+        table.extend_from_slice(&object.trailer.table_offset.to_le_bytes());
+        table.extend_from_slice(&object.table.encode());
+        seeds.push(("table", [table.as_slice(), &[0; 20]].concat()));
+        seeds.push(("table", table));
+    }
+}
+
+fn payloads(seeds: &mut Vec<Seed>) {
+    let keys = keys::keys();
+    let (session, config) = (keys::SESSION, keys::config());
+    let snapshot = snapshot_of(session, Vec::new());
+    let intent = Intent {
+        session,
+        started: snapshot.begun,
+        host: "host".to_owned(),
+        user: "user".to_owned(),
+        process: 1,
+        base: 0,
+    };
+    let small = [
+        ("snapshot", SealedKind::Commit, snapshot.encode()),
+        ("intent", SealedKind::Intent, intent.encode()),
+    ];
+    for (decoder, kind, payload) in small {
+        let name = match kind {
+            SealedKind::Intent => ObjectName::Intent(session),
+            _ => ObjectName::Snapshot(session),
+        };
+        let sealed = object::encode(&keys, &config, kind, &name, &payload);
+        seeds.extend(sealed.map(|sealed| ("sealed_object", sealed)));
+        seeds.push((decoder, payload));
+    }
+    for (name, bytes) in &prepared().objects {
+        let opened = object::open_bytes(&keys, name, bytes);
+        let payload = opened.and_then(|object| object::payload(&keys, &object, bytes));
+        match (name.kind(), payload) {
+            (ObjectKind::Index, Ok(payload)) => seeds.push(("index_run", payload)),
+            (ObjectKind::Snapshot, Ok(mut payload)) => {
+                rename(&mut payload, name);
+                seeds.push(("snapshot", payload));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Puts the session of seeds in the place of the one that was drawn.
+fn rename(payload: &mut [u8], name: &ObjectName) {
+    let ObjectName::Snapshot(session) = name else {
+        return;
+    };
+    let found = payload
+        .windows(16)
+        .position(|bytes| bytes == session.as_bytes());
+    if let Some(at) = found {
+        payload[at..at + 16].copy_from_slice(keys::SESSION.as_bytes());
+    }
+}
+
+fn pages(seeds: &mut Vec<Seed>) {
+    for page in &prepared().pages {
+        let Ok((head, _)) = PageHead::decode(page) else {
+            continue;
+        };
+        let decoder = match (head.page_type, head.level) {
+            (PageType::Tree, 0) => "tree_leaf",
+            (PageType::Tree, _) => "tree_inner",
+            (PageType::Scan, 0) => "scan_leaf",
+            (PageType::Scan, _) => "scan_inner",
+            (PageType::Extents, 0) => "extents_leaf",
+            (PageType::Extents, _) => "extents_inner",
+        };
+        seeds.push((decoder, page.clone()));
+        seeds.push(("page_head", page[..page.len().min(32)].to_vec()));
+    }
+}
+
+fn names(seeds: &mut Vec<Seed>) {
+    let forgotten = ObjectName::Forgotten(keys::SESSION);
+    let prepared = prepared().objects.iter().map(|(name, _)| *name);
+    for name in prepared.chain([forgotten, ObjectName::Key(SlotId([0xab; 16]))]) {
+        seeds.push(("object_name", name.to_string().into_bytes()));
+    }
+    for text in [
+        "prune/plan-00000001",
+        "prune/seal-0000ffff",
+        "prune/done-00000000",
+    ] {
+        seeds.push(("object_name", text.into()));
+    }
+    for text in [
+        "*.o\n!keep.o\n/a/b.o",
+        "**/x\n[a-c]?\nx",
+        "build/\n\\#x\nbuild",
+        "{a,b}\na",
+    ] {
+        seeds.push(("excludes", text.into()));
+    }
+}
+
+fn streams(seeds: &mut Vec<Seed>) {
+    let noise = Random::new(4).bytes(9000);
+    let text = b"all work and no play ".repeat(900);
+    for plain in [noise.as_slice(), &text, &[0; 3000], &[]] {
+        let mut coded = Vec::new();
+        Compressor::new(3).compress(plain, &mut coded);
+        let [a, b, c, _] = (plain.len() as u32).to_le_bytes();
+        seeds.push(("decompress", [&[a, b, c], coded.as_slice()].concat()));
+        seeds.push(("chunker", [&[9, 40], plain].concat()));
+    }
+}

@@ -1,0 +1,6 @@
+#![no_main]
+
+use blockstore::testing::decoders;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| decoders::extents_inner(bytes));
