@@ -24,6 +24,7 @@ use crate::format::id::ChunkId;
 use crate::format::name::ObjectKind;
 use crate::format::name::ObjectName;
 use crate::format::name::PackClass;
+use crate::format::page::mark_of;
 use crate::format::record;
 use crate::format::record::RecordKind;
 use crate::format::scan::Seen;
@@ -37,6 +38,7 @@ use crate::format::snapshot::SnapshotKind;
 use crate::format::snapshot::SnapshotProblem;
 use crate::format::snapshot::Totals;
 use crate::format::snapshot::Tracking;
+use crate::limits::EXTENTS_PAGE_ENTRIES_MEAN;
 use crate::repository::Repository;
 use crate::repository::chunks::ChunkReader;
 use crate::repository::frame_writer::FrameWriter;
@@ -64,9 +66,11 @@ const KINDS: [ObjectKind; 6] = [
     ObjectKind::Snapshot,
 ];
 /// Enough names for several leaves and an inner page.
-const MANY: usize = 400;
-/// Enough extents for a content of its own tree, of several leaves.
-const LONG: usize = 700;
+const MANY: usize = 250;
+/// Enough extents for a content that is a tree of two leaves.
+const LONG: usize = 130;
+/// One extent in so many ends a leaf that is long enough.
+const ENDING_ONE_IN: usize = 40;
 
 /// What was stored.
 #[derive(Debug)]
@@ -159,6 +163,7 @@ fn run_session(
         chunks,
     };
     let tree = store_tree(&mut contents, &mut pages)?;
+    contents.random = Random::new(u64::MAX); // the volume did not change in between
     let volume = store_volume(&mut contents, &mut pages)?;
     data.flush()?;
     pages.finish()?;
@@ -174,10 +179,15 @@ struct Contents<'a, 's> {
 }
 
 impl Contents<'_, '_> {
-    fn extent(&mut self, len: usize) -> Result<Extent> {
-        let half = self.random.bytes(len / 2);
-        let bytes = [half, vec![b'x'; len - len / 2]].concat();
-        let id = self.data.id_key().id_of(&bytes);
+    fn extent(&mut self, len: usize, ends_leaf: bool) -> Result<Extent> {
+        let (bytes, id) = loop {
+            let half = self.random.bytes(len / 2);
+            let bytes = [half, vec![b'x'; len - len / 2]].concat();
+            let id = self.data.id_key().id_of(&bytes);
+            if mark_of(&id.0).is_multiple_of(EXTENTS_PAGE_ENTRIES_MEAN) == ends_leaf {
+                break (bytes, id);
+            }
+        };
         self.data.store(id, &bytes)?;
         self.chunks.insert(id, bytes);
         let kind = ExtentKind::Chunk(id);
@@ -191,7 +201,8 @@ impl Contents<'_, '_> {
     fn content(&mut self, count: usize, pages: &mut PageStore<'_>) -> Result<Content> {
         let mut builder = ContentBuilder::default();
         for index in 0..count {
-            let extent = self.extent(20 + index % 50)?;
+            let ends_leaf = index % ENDING_ONE_IN == ENDING_ONE_IN - 1;
+            let extent = self.extent(20 + index % 50, ends_leaf)?;
             builder.push(extent, pages)?;
         }
         for kind in [ExtentKind::Hole, ExtentKind::Zero] {
