@@ -670,7 +670,9 @@ mod tests {
             let mut owner_bytes = Vec::new();
             let mut entries = Vec::new();
             for uid in (1..owners).chain([last_uid]) {
-                [uid, 5].map(|number| put_varint(&mut owner_bytes, number.into()));
+                for number in [uid, 5] {
+                    put_varint(&mut owner_bytes, number.into());
+                }
                 owner_bytes.extend_from_slice(&[0, 0]);
                 let mut fifo = entry(format!("{:06}", entries.len()).as_bytes(), uid, Node::Fifo);
                 fifo.metadata.xattrs.clear();
