@@ -66,6 +66,10 @@ pub const TREE_PAGE_ENTRIES_MEAN: u32 = 64;
 pub const EXTENTS_PAGE_ENTRIES_MEAN: u32 = 256;
 /// Longest page that a reader accepts: `PAGE_LEN_MAX` plus one entry with all its attributes.
 pub const PAGE_LEN_LIMIT: usize = 4 * MIB;
+/// Most entries or children of one page: one byte each at least, of at most `PAGE_LEN_MAX`.
+pub const PAGE_ENTRIES_LIMIT: usize = 65_536;
+/// Most items of one list in a CBOR record: problems and tags of a snapshot.
+pub const RECORD_ITEMS_LIMIT: usize = 65_536;
 /// Deepest tree of pages: at two entries a page, 2^40 entries.
 pub const PAGE_LEVEL_LIMIT: u8 = 40;
 /// A content of more extents than this is an extents tree instead of a list in its entry.

@@ -5,6 +5,7 @@
 
 use crate::format::cursor::Cursor;
 use crate::format::{DecodeError, Decoded, ensure};
+use crate::limits::RECORD_ITEMS_LIMIT;
 
 /// How deeply values may nest; version 1 itself nests four deep.
 const DEPTH_LIMIT: usize = 16;
@@ -51,6 +52,9 @@ fn value(cursor: &mut Cursor<'_>, depth: usize) -> Decoded<(u8, u64)> {
             ensure(text.is_ok(), "text is not UTF-8")?;
         }
         ARRAY => {
+            if argument > RECORD_ITEMS_LIMIT as u64 {
+                return Err(DecodeError::LimitExceeded("items of a list"));
+            }
             for _ in 0..argument {
                 value(cursor, depth + 1)?;
             }
@@ -113,6 +117,12 @@ mod tests {
         ];
         assert_eq!(validate(&bytes.concat()), Ok(()));
         assert_eq!(validate(&[0x1a, 0, 0, 0, 1]), Ok(()));
+    }
+
+    #[test]
+    fn a_list_that_would_fill_memory_is_refused_at_its_length() {
+        let limit = DecodeError::LimitExceeded("items of a list");
+        assert_eq!(validate(&[0x9a, 0, 1, 0, 1]), Err(limit));
     }
 
     #[test]

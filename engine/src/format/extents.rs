@@ -49,11 +49,12 @@ fn decode_extent(cursor: &mut Cursor<'_>) -> Decoded<Extent> {
     Ok(Extent { len, kind })
 }
 
-/// Reads extents to the end of `cursor`.
-pub(crate) fn decode_list(mut cursor: Cursor<'_>) -> Decoded<Vec<Extent>> {
+/// Reads extents to the end of `cursor`, at most `count_max` of them.
+pub(crate) fn decode_list(mut cursor: Cursor<'_>, count_max: usize) -> Decoded<Vec<Extent>> {
     let mut list: Vec<Extent> = Vec::new();
     let mut total = 0_u64;
     while !cursor.rest().is_empty() {
+        ensure(list.len() < count_max, "more extents than there may be")?;
         let extent = decode_extent(&mut cursor)?;
         total = total.saturating_add(extent.len);
         if total > FILE_LEN_LIMIT {
@@ -84,7 +85,7 @@ pub fn encode_leaf(extents: &[Extent]) -> Vec<u8> {
 /// Reads a leaf.
 pub fn decode_leaf(page: &[u8]) -> Decoded<Vec<Extent>> {
     let (head, cursor) = PageHead::decode_as(page, PageType::Extents, true)?;
-    let list = decode_list(cursor)?;
+    let list = decode_list(cursor, head.count)?;
     head.check_count(list.len())?;
     Ok(list)
 }

@@ -2,7 +2,9 @@
 
 use crate::format::cursor::{Cursor, put_varint};
 use crate::format::{DecodeError, Decoded, ensure};
-use crate::limits::{PAGE_LEN_LIMIT, PAGE_LEN_MAX, PAGE_LEN_MIN, PAGE_LEVEL_LIMIT};
+use crate::limits::{
+    PAGE_ENTRIES_LIMIT, PAGE_LEN_LIMIT, PAGE_LEN_MAX, PAGE_LEN_MIN, PAGE_LEVEL_LIMIT,
+};
 
 /// What a page is a node of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,9 @@ impl PageHead {
             return Err(DecodeError::LimitExceeded("level of a page"));
         }
         let count = usize::try_from(cursor.varint()?).unwrap_or(usize::MAX);
+        if count > PAGE_ENTRIES_LIMIT {
+            return Err(DecodeError::LimitExceeded("entries of a page"));
+        }
         if count > cursor.rest().len() {
             return Err(DecodeError::Truncated);
         }
@@ -70,6 +75,12 @@ impl PageHead {
         let may_be_empty = leaf && page_type == PageType::Extents;
         ensure(may_be_empty || head.count > 0, "page without entries")?;
         Ok((head, cursor))
+    }
+
+    /// Checks, while a leaf is read, that it does not hold more entries than its head says.
+    pub fn check_more(&self, found: usize, more: u64) -> Decoded<()> {
+        let left = self.count.saturating_sub(found) as u64;
+        ensure(more <= left, "more entries than the page says")
     }
 
     /// Checks that a leaf holds as many entries as its head says.

@@ -118,6 +118,7 @@ pub fn decode_leaf(page: &[u8]) -> Decoded<Vec<ScanItem>> {
             "folders do not ascend",
         )?;
         let count = cursor.varint()?;
+        head.check_more(items.len(), count)?;
         ensure(count > 0, "folder without entries")?;
         for index in 0..count {
             let name = decode_name(&mut cursor, &folder)?;

@@ -234,6 +234,7 @@ pub fn decode_leaf(page: &[u8]) -> Decoded<Vec<TreeItem>> {
             "folders do not ascend",
         )?;
         let count = cursor.varint()?;
+        head.check_more(items.len(), count)?;
         ensure(count > 0, "folder without entries")?;
         for index in 0..count {
             let entry = decode_entry(&mut cursor, &folder, &owners, &mut used)?;
@@ -447,7 +448,7 @@ fn decode_node(kind: u8, attribute: Option<(u8, &[u8])>) -> Decoded<Node> {
 }
 
 fn decode_inline(value: &[u8]) -> Decoded<Content> {
-    let list = extents::decode_list(Cursor::new(value))?;
+    let list = extents::decode_list(Cursor::new(value), EXTENTS_INLINE_MAX)?;
     ensure(
         !list.is_empty() && list.len() <= EXTENTS_INLINE_MAX,
         "length of a short content",

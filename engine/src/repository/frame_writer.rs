@@ -81,8 +81,8 @@ impl<'s> FrameWriter<'s> {
         if self.chunks.is_empty() {
             return Ok(());
         }
-        let codec = self.compressor.compress(&self.plain, &mut self.coded);
-        let (coded, chunks) = (self.coded.as_slice(), self.chunks.as_slice());
+        let (codec, coded) = self.compressor.compress(&self.plain, &mut self.coded);
+        let chunks = self.chunks.as_slice();
         let frame = CodedFrame {
             coded,
             codec,
@@ -113,10 +113,10 @@ impl Verifier {
         self.sealed.extend_from_slice(frame.sealed);
         let opened = frame.keys.verify.unseal(frame.counter, &mut self.sealed);
         let coded = opened.map_err(|error| refuse(chunks).with_source(error))?;
-        self.decompressor
-            .decompress(coded, codec, plain_len, &mut self.plain)
-            .map_err(|error| refuse(chunks).with_source(error))?;
-        let mut rest = self.plain.as_slice();
+        let decoded = self
+            .decompressor
+            .decoded(coded, codec, plain_len, &mut self.plain);
+        let mut rest = decoded.map_err(|error| refuse(chunks).with_source(error))?;
         for chunk in chunks {
             let (bytes, behind) = rest.split_at(chunk.len as usize);
             if id_key.id_of(bytes) != chunk.id {

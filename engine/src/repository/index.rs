@@ -15,6 +15,9 @@ use crate::repository::keys::Keys;
 use crate::repository::object::{self, OpenedObject};
 use crate::storage::{Backend, ObjectInfo};
 
+/// About four entries a bucket: two cache lines a lookup, found or not.
+const ENTRIES_PER_BUCKET: usize = 4;
+
 /// One copy of a chunk or page: all that is needed to fetch it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Location {
@@ -151,19 +154,33 @@ impl Index {
         self.entries.extend(run.entries.into_iter().map(moved));
     }
 
+    /// Spreads the entries over buckets by the first bits of their ids, then sorts each bucket of
+    /// a few: ids are uniform, so this compares far less than sorting the whole would.
     fn sort(&mut self) {
-        self.entries.sort_unstable();
-        // About four entries a bucket: two cache lines a lookup, found or not.
-        let bits = (self.entries.len() / 4).max(1).ilog2().min(30);
+        let bits = (self.entries.len() / ENTRIES_PER_BUCKET)
+            .max(1)
+            .ilog2()
+            .min(30);
         self.bucket_shift = 32 - bits;
-        self.buckets = vec![0; (1 << bits) + 1];
+        let mut ends = vec![0; (1 << bits) + 1];
         for entry in &self.entries {
-            let bucket = bucket_of(&entry.id, self.bucket_shift);
-            self.buckets[bucket + 1] += 1;
+            ends[bucket_of(&entry.id, self.bucket_shift) + 1] += 1;
         }
-        for bucket in 1..self.buckets.len() {
-            self.buckets[bucket] += self.buckets[bucket - 1];
+        for bucket in 1..ends.len() {
+            ends[bucket] += ends[bucket - 1];
         }
+        self.buckets = ends;
+        let mut next = self.buckets.clone();
+        let mut sorted = self.entries.clone();
+        for entry in &self.entries {
+            let place = &mut next[bucket_of(&entry.id, self.bucket_shift)];
+            sorted[*place as usize] = *entry;
+            *place += 1;
+        }
+        for bucket in self.buckets.windows(2) {
+            sorted[bucket[0] as usize..bucket[1] as usize].sort_unstable();
+        }
+        self.entries = sorted;
     }
 
     fn copies(&self, id: &ChunkId) -> &[IndexEntry] {

@@ -33,9 +33,9 @@ pub(crate) fn encode(
     let mut out = object.header.to_vec();
     let mut frames = Vec::new();
     for plain in payload.chunks(FRAME_LEN_TARGET) {
-        let codec = compressor.compress(plain, &mut coded);
+        let (codec, coded) = compressor.compress(plain, &mut coded);
         let offset = out.len();
-        out.extend_from_slice(&coded);
+        out.extend_from_slice(coded);
         out.resize(out.len() + TAG_LEN, 0);
         let counter = object
             .frames

@@ -64,7 +64,7 @@ struct Reserved {
 }
 
 struct State {
-    /// Header and, once the pack ends, everything.
+    /// The header; what is reserved and what is not lie behind it in the same buffer.
     head: BytesMut,
     /// What is not reserved yet.
     rest: BytesMut,
@@ -175,7 +175,7 @@ impl PackAppender {
     /// Gives back the buffer of a pack that was written.
     pub(crate) fn recycle(&self, buffer: Vec<u8>) {
         let mut buffer = BytesMut::from(bytes::Bytes::from(buffer));
-        buffer.clear();
+        buffer.resize(buffer.capacity(), 0);
         self.spare.lock().push(buffer);
     }
 
@@ -183,7 +183,7 @@ impl PackAppender {
         let spare = self.spare.lock().pop();
         // Pages that are never touched cost nothing: the room is address space, not memory.
         spare.unwrap_or_else(|| {
-            BytesMut::with_capacity(self.pack_len_target.min(PACK_LEN_TARGET) + ROOM_BEHIND)
+            BytesMut::zeroed(self.pack_len_target.min(PACK_LEN_TARGET) + ROOM_BEHIND)
         })
     }
 
@@ -197,8 +197,8 @@ impl PackAppender {
 
 impl GrowingPack {
     fn new(name: ObjectName, keys: ObjectKeys, mut head: BytesMut) -> Self {
-        head.extend_from_slice(&keys.header);
         let rest = head.split_off(HEADER_LEN);
+        head.copy_from_slice(&keys.header);
         let state = State {
             head,
             rest,
@@ -220,9 +220,10 @@ impl GrowingPack {
     fn reserve(&self, frame: &CodedFrame<'_>) -> Reserved {
         let state = &mut *self.state.lock();
         let stored_len = frame.coded.len() + TAG_LEN;
-        state.rest.resize(stored_len, 0);
-        let mut slot = state.rest.split_to(stored_len);
-        slot.truncate(stored_len);
+        if state.rest.len() < stored_len {
+            state.rest.resize(stored_len, 0); // a frame of giant chunks: moves to a buffer of its own
+        }
+        let slot = state.rest.split_to(stored_len);
         state.frames.push(Frame {
             offset: state.offset as u64,
             counter: 0, // known once it is sealed
@@ -264,6 +265,7 @@ impl FullPack {
         }
         whole.unsplit(std::mem::take(&mut state.rest));
         let mut bytes = Vec::from(whole);
+        bytes.truncate(state.offset);
         let table = Table {
             name: TableName::of(&self.pack.name),
             origins: vec![self.pack.keys.origin],

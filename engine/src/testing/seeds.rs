@@ -167,10 +167,10 @@ fn streams(seeds: &mut Vec<Seed>) {
     let noise = Random::new(4).bytes(9000);
     let text = b"all work and no play ".repeat(900);
     for plain in [noise.as_slice(), &text, &[0; 3000], &[]] {
-        let mut coded = Vec::new();
-        Compressor::new(3).compress(plain, &mut coded);
+        let (mut buffer, mut compressor) = (Vec::new(), Compressor::new(3));
+        let (_, coded) = compressor.compress(plain, &mut buffer);
         let [a, b, c, _] = (plain.len() as u32).to_le_bytes();
-        seeds.push(("decompress", [&[a, b, c], coded.as_slice()].concat()));
+        seeds.push(("decompress", [&[a, b, c], coded].concat()));
         seeds.push(("chunker", [&[9, 40], plain].concat()));
     }
 }

@@ -51,17 +51,15 @@ impl Compressor {
         }
     }
 
-    /// Codes `plain` into `out`, replacing what it held, and says how.
-    pub fn compress(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Codec {
+    /// Codes `plain` with the help of `buffer`, and says how: what is stored as it is, is not copied.
+    pub fn compress<'a>(&mut self, plain: &'a [u8], buffer: &'a mut Vec<u8>) -> (Codec, &'a [u8]) {
         let skip = self.level == 0 || (self.suspicious && is_incompressible(plain));
-        if !skip && self.try_zstd(plain, out) {
-            self.suspicious = false;
-            return Codec::Zstd;
+        self.suspicious = skip || !self.try_zstd(plain, buffer);
+        if self.suspicious {
+            (Codec::Stored, plain)
+        } else {
+            (Codec::Zstd, buffer)
         }
-        self.suspicious = true;
-        out.clear();
-        out.extend_from_slice(plain);
-        Codec::Stored
     }
 
     /// True if zstd made `plain` small enough to be worth its time on every later read.
@@ -96,22 +94,39 @@ impl Decompressor {
         plain_len: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), DecodeError> {
-        out.clear();
-        match codec {
-            Codec::Stored => out.extend_from_slice(coded),
+        self.decoded(coded, codec, plain_len, out)?;
+        if codec == Codec::Stored {
+            out.clear();
+            out.extend_from_slice(coded);
+        }
+        Ok(())
+    }
+
+    /// The plaintext of `coded`, with the help of `buffer`: what was stored as it is, is not copied.
+    ///
+    /// # Errors
+    /// If `coded` is no frame of this codec, or of another length.
+    pub fn decoded<'a>(
+        &mut self,
+        coded: &'a [u8],
+        codec: Codec,
+        plain_len: usize,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], DecodeError> {
+        let plain = match codec {
+            Codec::Stored => coded,
             Codec::Zstd => {
                 check_frame(coded)?;
-                out.reserve(plain_len);
-                let decoded = self.context.decompress(out, coded);
+                buffer.clear();
+                buffer.reserve(plain_len);
+                let decoded = self.context.decompress(buffer, coded);
                 decoded
                     .map_err(|_| DecodeError::Malformed("frame is no zstd frame of its length"))?;
+                buffer.as_slice()
             }
-        }
-        if out.len() == plain_len {
-            Ok(())
-        } else {
-            Err(DecodeError::Malformed("frame decodes to another length"))
-        }
+        };
+        ensure(plain.len() == plain_len, "frame decodes to another length")?;
+        Ok(plain)
     }
 }
 
@@ -194,9 +209,10 @@ mod tests {
 
     fn round_trip(plain: &[u8], level: i32) -> Codec {
         let (mut coded, mut decoded) = (Vec::new(), Vec::new());
-        let codec = Compressor::new(level).compress(plain, &mut coded);
+        let mut compressor = Compressor::new(level);
+        let (codec, coded) = compressor.compress(plain, &mut coded);
         Decompressor::new()
-            .decompress(&coded, codec, plain.len(), &mut decoded)
+            .decompress(coded, codec, plain.len(), &mut decoded)
             .unwrap();
         assert_eq!(decoded, plain);
         assert!(coded.len() <= plain.len());
@@ -226,7 +242,10 @@ mod tests {
     fn zstd_frames_of_other_forms_than_the_formats_are_refused() {
         let plain = b"all work and no play ".repeat(100);
         let mut coded = Vec::new();
-        assert_eq!(Compressor::new(3).compress(&plain, &mut coded), Codec::Zstd);
+        assert_eq!(
+            Compressor::new(3).compress(&plain, &mut coded).0,
+            Codec::Zstd
+        );
         let decode = |coded: &[u8]| {
             Decompressor::new().decompress(coded, Codec::Zstd, plain.len(), &mut Vec::new())
         };
@@ -259,7 +278,10 @@ mod tests {
     fn a_frame_that_lies_about_its_length_is_refused_within_that_length() {
         let mut coded = Vec::new();
         let plain = vec![0; 8 << 20];
-        assert_eq!(Compressor::new(1).compress(&plain, &mut coded), Codec::Zstd);
+        assert_eq!(
+            Compressor::new(1).compress(&plain, &mut coded).0,
+            Codec::Zstd
+        );
         let mut out = Vec::new();
         assert!(
             Decompressor::new()

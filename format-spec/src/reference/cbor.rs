@@ -10,6 +10,8 @@ use crate::reference::fault::Result;
 
 /// How deeply values may nest; version 1 itself nests 4 deep.
 const DEPTH_MAX: u32 = 16;
+/// Most items of one list.
+const ITEMS_MAX: u64 = 65_536;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
@@ -46,7 +48,10 @@ fn read(reader: &mut Reader<'_>, depth: u32) -> Result<Value> {
             String::from_utf8(read_string(reader, argument)?)
                 .map_err(|_| reader.fault(Fault::Malformed, "a text is not UTF-8"))?,
         ),
-        4 => Value::Array(read_items(reader, argument, |r| read(r, depth + 1))?),
+        4 => {
+            reader.limit(argument, ITEMS_MAX, "the number of items of a list")?;
+            Value::Array(read_items(reader, argument, |r| read(r, depth + 1))?)
+        }
         5 => Value::Map(read_map(reader, argument, depth + 1)?),
         6 => {
             read(reader, depth + 1)?;

@@ -14,6 +14,8 @@ use crate::reference::fault::Result;
 pub const LEVEL_MAX: u8 = 40;
 /// Longest page.
 pub(crate) const PAGE_MAX: u64 = 4 << 20;
+/// Most entries or children of one page.
+const ENTRIES_MAX: u64 = 65_536;
 /// Longest name.
 pub(crate) const NAME_MAX: u64 = 255;
 /// Longest folder path.
@@ -73,7 +75,9 @@ fn read_page_header(reader: &mut Reader<'_>, page_type: u8) -> Result<(u8, u64)>
         u64::from(LEVEL_MAX),
         "the level of a page",
     )?;
-    Ok((level, reader.varint()?))
+    let count = reader.varint()?;
+    reader.limit(count, ENTRIES_MAX, "the number of entries of a page")?;
+    Ok((level, count))
 }
 
 /// Reads the children of an inner page: at least one.

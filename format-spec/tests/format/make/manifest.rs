@@ -176,7 +176,7 @@ fn tree_shape() -> Set {
     let huge = tree_leaf(&owners, u64::MAX, &[huge]);
     set.add(
         "count_huge",
-        TRUNCATED,
+        LIMIT,
         "2^64 - 1 entries and one that is there",
         huge,
     );
@@ -971,6 +971,12 @@ fn extents_inner() -> Set {
         LIMIT,
         "children sum to 2^62",
         inner(1, &[great.clone(), great]),
+    );
+    set.add(
+        "inner_count_limit",
+        LIMIT,
+        "65,537 children",
+        pages::page(3, 1, 65_537, std::slice::from_ref(&a)),
     );
     set.add(
         "inner_cut",

@@ -268,6 +268,9 @@ fn snapshot() -> Set {
     );
     let tags = |a, b| commit_with(7, Some(Cbor::Array(vec![text(a), text(b)])));
     set.add("tags_descend", MALFORMED, "tags descend", tags("b", "a"));
+    let many = vec![text("t"); 65_537];
+    let many = commit_with(7, Some(Cbor::Array(many)));
+    set.add("tags_limit", LIMIT, "a list of 65,537 items", many);
     set.add("tag_twice", MALFORMED, "a tag twice", tags("a", "a"));
     set.add("host_absent", MALFORMED, "no host", commit_with(5, None));
     set.add(
