@@ -343,14 +343,14 @@ mod tests {
             .file("b", b"gone".to_vec())
             .file("kind", b"file".to_vec())
             .file("mode", b"mode".to_vec())
-            .node("z", Node::HardLink(tree_path("a/same")));
+            .node("z/link", Node::HardLink(tree_path("a/same")));
         let mut new = old.clone();
         new.file("a/text", b"after".to_vec())
             .remove("b")
             .file("c/new", b"new".to_vec())
             .node("kind", Node::Symlink(b"x".to_vec()))
             .set_mode("mode", 0o600)
-            .node("z", Node::HardLink(tree_path("a/text")));
+            .node("z/link", Node::HardLink(tree_path("a/text")));
         let (single, other) = (SampleTree::single_file(vec![1]), SampleTree::new());
         let (backend, before, after) = snapshots([
             &[("/r", &old), ("/only-old", &single)],
@@ -362,9 +362,9 @@ mod tests {
             "+/r/c",
             "c/r/kind",
             "m/r/mode",
-            "c/r/z",
             "c/r/a/text",
             "+/r/c/new",
+            "c/r/z/link",
             "-/only-old",
             "+/only-new",
         ];

@@ -48,17 +48,13 @@ pub fn list(
         each,
         report,
     };
-    // Of a single root a person means what lies in it.
-    let path = match snapshot.roots.as_slice() {
-        [root] if path.is_empty() => root.name.as_slice(),
-        _ => path,
-    };
     match select(&reader, snapshot, path)? {
         Selected::Everything => {
-            let extent = if recursive {
-                Extent::Subtree
-            } else {
-                Extent::Itself
+            // Of a single root a person means what lies in it.
+            let extent = match (recursive, snapshot.roots.len()) {
+                (true, _) => Extent::Subtree,
+                (false, 1) => Extent::Run,
+                (false, _) => Extent::Itself,
             };
             for root in &snapshot.roots {
                 lister.run(root, &FolderPath::root(), extent)?;
@@ -85,6 +81,8 @@ pub fn list(
 enum Extent {
     /// Its own entry; the root's alone, which lies in its own run.
     Itself,
+    /// Its own entry and what lies in it; of the root alone.
+    Run,
     /// What lies in it.
     Children,
     /// What lies below it.
@@ -141,7 +139,7 @@ impl Extent {
     fn holds(self, folder: &FolderPath, path: &TreePath) -> bool {
         match self {
             Self::Itself => path.name.is_empty(),
-            Self::Children => path.folder == *folder,
+            Self::Run | Self::Children => path.folder == *folder,
             Self::Below | Self::Subtree => folder.contains(&path.folder),
         }
     }
