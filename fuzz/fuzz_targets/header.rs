@@ -1,3 +1,5 @@
+//! Fuzzes one entry of the engine's `testing::decoders`: header.
+
 #![no_main]
 
 use blockstore::testing::decoders;

@@ -1,3 +1,5 @@
+//! Fuzzes one entry of the engine's `testing::decoders`: index run.
+
 #![no_main]
 
 use blockstore::testing::decoders;

@@ -1,3 +1,5 @@
+//! Fuzzes one entry of the engine's `testing::decoders`: repository model.
+
 #![no_main]
 
 use blockstore::testing::hostile_repository;

@@ -1,3 +1,5 @@
+//! Fuzzes one entry of the engine's `testing::decoders`: scan inner.
+
 #![no_main]
 
 use blockstore::testing::decoders;

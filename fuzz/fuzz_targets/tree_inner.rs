@@ -1,3 +1,5 @@
+//! Fuzzes one entry of the engine's `testing::decoders`: tree inner.
+
 #![no_main]
 
 use blockstore::testing::decoders;

@@ -90,7 +90,7 @@ impl Repository {
         options: &CreateOptions,
     ) -> Result<Self> {
         if !backend.list(ObjectKind::Config)?.is_empty() {
-            let detail = "there is one here already";
+            let detail = "there is one already; open it, or choose another place";
             return Err(Error::new(
                 ErrorKind::AlreadyExists,
                 Place::Repository,
