@@ -39,7 +39,7 @@
 //! | floor | what |
 //! |---|---|
 //! | [`limits`] | every maximum and default |
-//! | [`format`] | bytes and values: no I/O, no clock, no thread |
+//! | [`format`](mod@format) | bytes and values: no I/O, no clock, no thread |
 //! | [`transform`] | pure bytes to bytes: chunk, hash, compress, seal |
 //! | [`error`], [`observe`] | what went wrong and where; what the engine tells |
 //! | [`storage`] | named write-once objects on a medium |
