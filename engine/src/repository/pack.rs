@@ -174,13 +174,15 @@ impl PackAppender {
 
     /// Gives back the buffer of a pack that was written.
     pub(crate) fn recycle(&self, buffer: Vec<u8>) {
-        let mut buffer = BytesMut::from(bytes::Bytes::from(buffer));
-        buffer.resize(buffer.capacity(), 0);
+        let buffer = BytesMut::from(bytes::Bytes::from(buffer));
         self.spare.lock().push(buffer);
     }
 
     fn spare_buffer(&self) -> BytesMut {
-        let spare = self.spare.lock().pop();
+        let spare = self.spare.lock().pop().map(|mut buffer| {
+            buffer.resize(buffer.capacity(), 0);
+            buffer
+        });
         // Pages that are never touched cost nothing: the room is address space, not memory.
         spare.unwrap_or_else(|| {
             BytesMut::zeroed(self.pack_len_target.min(PACK_LEN_TARGET) + ROOM_BEHIND)
@@ -263,9 +265,9 @@ impl FullPack {
         for part in state.parts.drain(..) {
             whole.unsplit(part.expect("a full pack has all its ranges filled"));
         }
-        whole.unsplit(std::mem::take(&mut state.rest));
+        // What was not reserved was not touched, and must not be: it is address space, not memory.
+        drop(std::mem::take(&mut state.rest));
         let mut bytes = Vec::from(whole);
-        bytes.truncate(state.offset);
         let table = Table {
             name: TableName::of(&self.pack.name),
             origins: vec![self.pack.keys.origin],
