@@ -75,8 +75,7 @@ pub(crate) fn with_causes(error: &Error) -> String {
 /// Fails once the caller wants the operation to stop.
 pub(crate) fn stop_if_cancelled(observer: &dyn Observer) -> Result<()> {
     if observer.is_cancelled() {
-        let detail = "stopped as asked";
-        return Err(Error::new(ErrorKind::Cancelled, Place::Repository, detail));
+        return Err(crate::pipeline::cancelled());
     }
     Ok(())
 }

@@ -124,8 +124,8 @@ fn run_threads<R>(
             level,
             observer: options.observer,
         });
-        if let Err(error) = &result {
-            shared.stop(error);
+        if result.is_err() {
+            shared.stop();
         }
         let panicked = workers
             .into_iter()
@@ -225,7 +225,7 @@ impl Shared {
     }
 
     /// Ends all threads soon, for an error that the caller keeps.
-    fn stop(&self, _error: &Error) {
+    fn stop(&self) {
         self.failed.store(true, Ordering::Release);
     }
 

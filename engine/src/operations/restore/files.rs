@@ -240,7 +240,7 @@ impl<'r> FileRestorer<'r> {
         let mut open = file.open.lock();
         self.open(file, &mut open)?;
         match &*open {
-            Opened::Open(placed) => match placed_file(placed) {
+            Opened::Open(placed) => match placed.item() {
                 Some(target) => target.write_at(offset, bytes),
                 None => Ok(()),
             },
@@ -279,7 +279,7 @@ impl<'r> FileRestorer<'r> {
         let Opened::Open(placed) = std::mem::replace(open, Opened::Closed) else {
             return Ok(());
         };
-        if let Some(target) = placed_file(&placed) {
+        if let Some(target) = placed.item() {
             for &(offset, len) in &*file.zeros.lock() {
                 target.write_zeros(offset, len)?;
             }
@@ -287,21 +287,7 @@ impl<'r> FileRestorer<'r> {
                 self.verify(file, target)?;
             }
         }
-        let placed = match placed {
-            Placed::New(target) => Placed::New(target.finish(&file.metadata)?),
-            Placed::Merged(target) => Placed::Merged(target.finish(&file.metadata)?),
-            Placed::Replaced(target) => Placed::Replaced(target.finish(&file.metadata)?),
-            Placed::Renamed {
-                item,
-                name,
-                collision,
-            } => Placed::Renamed {
-                item: item.finish(&file.metadata)?,
-                name,
-                collision,
-            },
-            Placed::Skipped { why } => Placed::Skipped { why },
-        };
+        let placed = placed.try_map(|target| target.finish(&file.metadata))?;
         self.report_placed(file, placed);
         Ok(())
     }
@@ -380,14 +366,6 @@ impl<'r> FileRestorer<'r> {
         if !file.failed.swap(true, Ordering::AcqRel) {
             self.report.failed(&file.at, error);
         }
-    }
-}
-
-fn placed_file(placed: &Placed<TargetFile>) -> Option<&TargetFile> {
-    match placed {
-        Placed::New(target) | Placed::Merged(target) | Placed::Replaced(target) => Some(target),
-        Placed::Renamed { item, .. } => Some(item),
-        Placed::Skipped { .. } => None,
     }
 }
 

@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::format::entry::{Entry, FolderPath, Metadata, Node, TreePath};
 use crate::format::tree::TreeItem;
 use crate::observe::ProblemKind;
+use crate::operations::restore::is_fatal;
 use crate::operations::restore::place::{Reporter, Scope};
-use crate::operations::restore::{at_root, is_fatal};
 use crate::operations::select;
 use crate::repository::chunks::ChunkReader;
 use crate::targets::folder::{FolderTarget, NotApplied, OnConflict, Placed};
@@ -300,11 +300,7 @@ impl<'r> Finisher<'r> {
         if self.untouched.contains(&folder) {
             return Ok(());
         }
-        let at = if folder.0.is_empty() {
-            at_root()
-        } else {
-            folder.as_entry()
-        };
+        let at = folder.as_entry();
         match self.target.apply_folder_metadata(&folder, metadata) {
             Ok(losses) => {
                 self.report.not_applied(&at, &losses);
@@ -315,18 +311,7 @@ impl<'r> Finisher<'r> {
     }
 }
 
+/// A hard link has no metadata of its own to lose.
 fn with_losses(placed: Placed<()>) -> Placed<Vec<NotApplied>> {
-    match placed {
-        Placed::New(()) => Placed::New(Vec::new()),
-        Placed::Merged(()) => Placed::Merged(Vec::new()),
-        Placed::Replaced(()) => Placed::Replaced(Vec::new()),
-        Placed::Renamed {
-            name, collision, ..
-        } => Placed::Renamed {
-            item: Vec::new(),
-            name,
-            collision,
-        },
-        Placed::Skipped { why } => Placed::Skipped { why },
-    }
+    placed.map(|()| Vec::new())
 }

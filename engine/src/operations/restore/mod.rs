@@ -224,8 +224,3 @@ fn problem_kind(error: &Error) -> ProblemKind {
 fn is_fatal(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::NoSpace | ErrorKind::Cancelled)
 }
-
-/// The path of an entry for the medium of the target.
-fn at_root() -> TreePath {
-    TreePath::default()
-}

@@ -10,6 +10,9 @@ use crate::format::snapshot::Root;
 use crate::format::tree::TreeItem;
 use crate::observe::{Counter, Observer, Problem, ProblemKind};
 use crate::operations::restore::RestoreReport;
+use crate::operations::walk::absolute_path;
+use crate::operations::walk::stop_if_cancelled;
+use crate::operations::walk::with_causes;
 use crate::repository::manifest::cursor::LostPage;
 use crate::targets::folder::NotApplied;
 
@@ -101,19 +104,6 @@ impl<'s> Scope<'s> {
         names.fold(self.landing.as_folder(), |folder, name| folder.child(name))
     }
 
-    /// Where an entry was, absolute.
-    pub(super) fn source_of(&self, path: &TreePath) -> Vec<u8> {
-        let mut full = self.root.name.clone();
-        let inside = path.to_bytes();
-        if !inside.is_empty() {
-            if !full.ends_with(b"/") {
-                full.push(b'/');
-            }
-            full.extend_from_slice(&inside);
-        }
-        full
-    }
-
     /// The folders above the landing that the target must have.
     pub(super) fn way_there(&self) -> Vec<TreePath> {
         let mut way = Vec::new();
@@ -194,11 +184,7 @@ impl<'o> Reporter<'o> {
     }
 
     pub(super) fn check_cancelled(&self) -> Result<()> {
-        if self.observer.is_cancelled() {
-            Err(crate::pipeline::cancelled())
-        } else {
-            Ok(())
-        }
+        stop_if_cancelled(self.observer)
     }
 
     pub(super) fn restored(&self) {
@@ -235,7 +221,7 @@ impl<'o> Reporter<'o> {
 
     /// An entry that could not be restored, for `error`.
     pub(super) fn failed(&self, at: &TreePath, error: &Error) {
-        self.problem(super::problem_kind(error), at, chain(error));
+        self.problem(super::problem_kind(error), at, with_causes(error));
     }
 
     /// Metadata that could not be restored.
@@ -251,11 +237,11 @@ impl<'o> Reporter<'o> {
         } else {
             page.entries
         };
-        let first = scope.source_of(&page.first);
+        let first = absolute_path(scope.root, &page.first);
         let detail = format!(
             "{count} entries from {} on are lost: {}",
             Path::new(std::ffi::OsStr::from_bytes(&first)).display(),
-            chain(&page.error)
+            with_causes(&page.error)
         );
         self.problem(ProblemKind::Damaged, &page.first, detail);
     }
@@ -270,16 +256,4 @@ impl<'o> Reporter<'o> {
             problems: self.problems.into_inner(),
         }
     }
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -137,9 +137,7 @@ pub fn snapshot(
     });
     let made = captured.and_then(|(captured, totals)| {
         session.flush()?;
-        Ok(describe(
-            &session, options, observer, captured, totals, &parents,
-        ))
+        Ok(describe(&session, options, captured, totals, &parents))
     });
     match made {
         Ok(snapshot) => {
@@ -244,7 +242,6 @@ impl Parents {
 fn describe(
     session: &Session<'_>,
     options: &SnapshotOptions,
-    _observer: &dyn Observer,
     captured: Vec<Captured>,
     ingested: IngestTotals,
     parents: &Parents,

@@ -127,21 +127,50 @@ impl<T> Placed<T> {
         }
     }
 
-    fn try_map<U>(self, change: impl FnOnce(T) -> Result<U>) -> Result<Placed<U>> {
-        Ok(match self {
-            Self::New(item) => Placed::New(change(item)?),
-            Self::Merged(item) => Placed::Merged(change(item)?),
-            Self::Replaced(item) => Placed::Replaced(change(item)?),
+    /// The object, if there is one, in its place.
+    pub fn item(&self) -> Option<&T> {
+        match self {
+            Self::New(item) | Self::Merged(item) | Self::Replaced(item) => Some(item),
+            Self::Renamed { item, .. } => Some(item),
+            Self::Skipped { .. } => None,
+        }
+    }
+
+    /// The same placing of what `change` makes of the object.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Placed<U> {
+        match self {
+            Self::New(item) => Placed::New(change(item)),
+            Self::Merged(item) => Placed::Merged(change(item)),
+            Self::Replaced(item) => Placed::Replaced(change(item)),
             Self::Renamed {
                 item,
                 name,
                 collision,
             } => Placed::Renamed {
-                item: change(item)?,
+                item: change(item),
                 name,
                 collision,
             },
             Self::Skipped { why } => Placed::Skipped { why },
+        }
+    }
+
+    /// The same placing of what `change` makes of the object, or its error.
+    pub fn try_map<U>(self, change: impl FnOnce(T) -> Result<U>) -> Result<Placed<U>> {
+        Ok(match self.map(change) {
+            Placed::New(item) => Placed::New(item?),
+            Placed::Merged(item) => Placed::Merged(item?),
+            Placed::Replaced(item) => Placed::Replaced(item?),
+            Placed::Renamed {
+                item,
+                name,
+                collision,
+            } => Placed::Renamed {
+                item: item?,
+                name,
+                collision,
+            },
+            Placed::Skipped { why } => Placed::Skipped { why },
         })
     }
 }
