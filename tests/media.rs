@@ -124,7 +124,7 @@ fn i10_a_pack_that_is_gone_loses_what_was_in_it_by_name_and_nothing_else() {
     assert_eq!(lost.len(), 8, "{lost:?}");
     assert_restores(&repository, &first, &original);
     // The next run finds that they are missing and stores them again.
-    let healed = repository.snapshot(&[&"--full", &source]);
+    let healed = repository.snapshot(&[&source]);
     assert_eq!(healed.root, second.root);
     assert_restores(&repository, &healed, &source);
 }

@@ -21,6 +21,10 @@ pub(crate) struct Environment {
     pub(crate) password_command: Option<OsString>,
     /// `BLOCKSTORE_KEY_FILE`
     pub(crate) key_file: Option<PathBuf>,
+    /// `BLOCKSTORE_CACHE_DIR`
+    pub(crate) cache: Option<PathBuf>,
+    /// Where caches of this user lie, by `XDG_CACHE_HOME` or `HOME`.
+    pub(crate) user_caches: Option<PathBuf>,
 }
 
 impl Environment {
@@ -32,6 +36,11 @@ impl Environment {
             password_file: read("BLOCKSTORE_PASSWORD_FILE").map(PathBuf::from),
             password_command: read("BLOCKSTORE_PASSWORD_COMMAND"),
             key_file: read("BLOCKSTORE_KEY_FILE").map(PathBuf::from),
+            cache: read("BLOCKSTORE_CACHE_DIR").map(PathBuf::from),
+            user_caches: read("XDG_CACHE_HOME")
+                .map(PathBuf::from)
+                .or_else(|| Some(PathBuf::from(read("HOME")?).join(".cache")))
+                .filter(|path| path.is_absolute()),
         }
     }
 }

@@ -106,6 +106,7 @@ impl TestRepository {
         command.env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("BLOCKSTORE_PASSWORD", &self.password);
+        command.env("XDG_CACHE_HOME", self.path.with_extension("caches"));
         command.stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command

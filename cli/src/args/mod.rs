@@ -34,7 +34,7 @@ Environment:
   BLOCKSTORE_PASSWORD_FILE     as --password-file
   BLOCKSTORE_PASSWORD_COMMAND  as --password-command
   BLOCKSTORE_KEY_FILE          as --key-file
-  BLOCKSTORE_CACHE_DIR         reserved for a cache
+  BLOCKSTORE_CACHE_DIR         as --cache-dir
 
 Exit codes:
     0  done                           10  there is no repository
@@ -64,6 +64,12 @@ pub(crate) struct Global {
     pub(crate) repo: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) secret: SecretArgs,
+    /// Keep a copy of the index here [default: blockstore in the folder for caches of this user]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Read the whole index at every start instead of keeping a copy of it on this machine
+    #[arg(long, global = true, conflicts_with = "cache_dir")]
+    pub(crate) no_cache: bool,
     /// Print the result as JSON; the fields are described in JSON.md
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use blockstore::pipeline::budget::Budget;
 use blockstore::repository::Repository;
 use blockstore::storage::Backend;
+use blockstore::storage::cache::CacheFolder;
 use blockstore::storage::dry_run::DryRunBackend;
 use blockstore::storage::local::LocalBackend;
 
@@ -95,11 +96,28 @@ impl<'c> Context<'c> {
         let backend = LocalBackend::open(self.repository_path()?).map_err(Failure::Open)?;
         let identity = backend.identity()?;
         let secret = secret::read(&self.global.secret, &self.environment, Prompt::Once)?;
-        let repository = Repository::open(wrap(backend), &secret)?;
+        let mut repository = Repository::open(wrap(backend), &secret)?;
+        if let Some(cache) = self.cache()? {
+            repository = repository.with_cache(&cache)?;
+        }
         Ok(Opened {
             repository,
             identity,
         })
+    }
+
+    /// Where the index is kept on this machine. A place that was asked for must be usable; the
+    /// usual one is done without where it is not.
+    fn cache(&self) -> Result<Option<CacheFolder>, Failure> {
+        if self.global.no_cache {
+            return Ok(None);
+        }
+        let (global, environment) = (&self.global, &self.environment);
+        if let Some(path) = global.cache_dir.as_ref().or(environment.cache.as_ref()) {
+            return Ok(Some(CacheFolder::open(path)?));
+        }
+        let usual = environment.user_caches.as_deref();
+        Ok(usual.and_then(|caches| CacheFolder::open(&caches.join("blockstore")).ok()))
     }
 
     /// Threads and memory.

@@ -9,9 +9,12 @@ use crate::format::table::{
 use crate::format::{DecodeError, Decoded, ensure};
 use crate::limits::INDEX_RUN_ENTRIES_MAX;
 
-const PACK_LEN: usize = 32;
-const FRAME_LEN: usize = 40;
-const ENTRY_LEN: usize = 44;
+/// Stored length of one pack.
+pub(crate) const PACK_LEN: usize = 32;
+/// Stored length of one frame.
+pub(crate) const FRAME_LEN: usize = 40;
+/// Stored length of one entry.
+pub(crate) const ENTRY_LEN: usize = 44;
 const REPLACED_LEN: usize = 20;
 const CLASS_DATA: u8 = 1;
 const CLASS_META: u8 = 2;
@@ -86,7 +89,7 @@ impl IndexedPack {
         }
     }
 
-    fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
+    pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
         let (session, number) = (SessionId(cursor.array()?), cursor.u32()?);
         let class = match cursor.u8()? {
             CLASS_DATA => PackClass::Data,
@@ -102,7 +105,7 @@ impl IndexedPack {
         })
     }
 
-    fn encode_into(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.session.as_bytes());
         out.extend_from_slice(&self.number.to_le_bytes());
         let class = match self.class {
@@ -115,7 +118,7 @@ impl IndexedPack {
 }
 
 impl IndexedFrame {
-    fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
+    pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
         let frame = Self {
             pack: cursor.u32()?,
             origin: cursor.u32()?,
@@ -129,7 +132,7 @@ impl IndexedFrame {
         validate_frame_lens(frame.stored_len, frame.plain_len, frame.codec).map(|()| frame)
     }
 
-    fn encode_into(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.pack.to_le_bytes());
         out.extend_from_slice(&self.origin.to_le_bytes());
         out.extend_from_slice(&self.offset.to_le_bytes());
@@ -142,11 +145,11 @@ impl IndexedFrame {
 
 impl IndexEntry {
     /// What entries ascend by; no two are alike in it.
-    fn place(&self) -> (ChunkId, u32, u32) {
+    pub(crate) fn place(&self) -> (ChunkId, u32, u32) {
         (self.id, self.frame, self.offset)
     }
 
-    fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
+    pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
         let id = ChunkId(cursor.array()?);
         Ok(Self {
             id,
@@ -156,7 +159,7 @@ impl IndexEntry {
         })
     }
 
-    fn encode_into(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.id.as_bytes());
         out.extend_from_slice(&self.frame.to_le_bytes());
         out.extend_from_slice(&self.offset.to_le_bytes());

@@ -18,7 +18,7 @@ pub const CHUNK_LEN: usize = 36;
 const HEAD_LEN: usize = 32;
 
 /// Where an object says it belongs: its name, as the table repeats it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TableName {
     /// The session in the name.
     pub session: SessionId,

@@ -100,7 +100,7 @@ pub fn check(
     options: &CheckOptions,
     observer: &dyn Observer,
 ) -> Result<CheckReport> {
-    let index = Index::load(repository.backend(), repository.keys())?;
+    let index = Index::load(repository.backend(), repository.keys(), None)?;
     let reader = ChunkReader::with_index(repository, &index, options.budget.cache_len);
     let (mut findings, progress) = (Findings::default(), Progress::new(observer));
     progress.expect(repository)?;

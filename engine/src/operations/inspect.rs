@@ -110,6 +110,7 @@ fn find_page(repository: &Repository, text: &str) -> Result<PageId> {
         .filter(|id| id.to_string().starts_with(text))
         .collect();
     found.dedup();
+    repository.index()?.ensure_whole()?;
     only(found, text, "page")
 }
 

@@ -83,7 +83,7 @@ impl StatsReport {
             *count += 1;
             *bytes += u64::from(location.len);
         }
-        Ok(())
+        repository.index()?.ensure_whole()
     }
 }
 

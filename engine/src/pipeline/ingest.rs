@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::id::ChunkId;
 use crate::format::name::PackClass;
+use crate::format::snapshot::Root;
 use crate::observe::Observer;
 use crate::pipeline::budget::Budget;
 use crate::pipeline::worker::Worker;
@@ -202,6 +203,11 @@ impl<'s> Ingest<'s> {
     /// True if `id` need not be stored.
     pub fn is_stored(&self, id: &ChunkId) -> bool {
         self.session.is_stored(id)
+    }
+
+    /// True if it is known, without looking, that everything below `root` is stored.
+    pub fn is_known_whole(&self, root: &Root) -> bool {
+        self.session.is_known_whole(root)
     }
 
     /// How memory is divided.

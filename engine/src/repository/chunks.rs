@@ -22,6 +22,8 @@ pub struct ChunkReader<'r> {
     /// What the tables of unindexed packs know; read when the index misses an id.
     uncovered: OnceLock<Index>,
     cache: Mutex<FrameCache>,
+    /// Of threads that read pages; as many as read at once.
+    buffers: Mutex<Vec<FrameBuffers>>,
 }
 
 /// Buffers of one reading thread.
@@ -92,6 +94,7 @@ impl<'r> ChunkReader<'r> {
             index,
             uncovered: OnceLock::new(),
             cache,
+            buffers: Mutex::default(),
         }
     }
 
@@ -124,6 +127,7 @@ impl<'r> ChunkReader<'r> {
             let loaded = self.index.load_uncovered(backend, keys)?;
             let _ = self.uncovered.set(loaded);
         }
+        self.index.ensure_whole()?;
         Ok(self
             .uncovered
             .get()
@@ -224,8 +228,8 @@ impl<'r> ChunkReader<'r> {
             Some(self.index)
         };
         index
-            .expect("a frame is named by an index that was loaded")
-            .frame(frame.number)
+            .and_then(|index| index.frame(frame.number))
+            .expect("a frame is named by an index that showed it")
     }
 
     /// The page `id`, verified.
@@ -271,9 +275,10 @@ impl<'r> ChunkReader<'r> {
         let plain = match cached {
             Some(plain) => plain,
             None => {
-                let mut buffers = FrameBuffers::default();
+                let mut buffers = self.buffers.lock().pop().unwrap_or_default();
                 self.read_frame(location, &mut buffers)?;
-                let plain = Arc::new(buffers.plain);
+                let plain = Arc::new(std::mem::take(&mut buffers.plain));
+                self.buffers.lock().push(buffers);
                 self.cache.lock().insert(key, Arc::clone(&plain));
                 plain
             }

@@ -198,6 +198,7 @@ pub struct Keys {
     chunk_id: IdKey,
     page_id: IdKey,
     boundary: BoundaryKey,
+    local_index: Secret,
     epochs: Vec<EpochKeys>,
 }
 
@@ -243,6 +244,7 @@ impl Keys {
             chunk_id: IdKey::new(stable(StableKey::ChunkId)),
             page_id: IdKey::new(stable(StableKey::PageId)),
             boundary: BoundaryKey::new(stable(StableKey::PageBoundary)),
+            local_index: stable(StableKey::LocalIndex),
             epochs: epochs.collect(),
         }
     }
@@ -295,6 +297,11 @@ impl Keys {
     /// Decides where pages end.
     pub(crate) fn boundary(&self) -> &BoundaryKey {
         &self.boundary
+    }
+
+    /// Checks the copy of the index that a machine keeps for itself.
+    pub(crate) fn local_index(&self) -> &Secret {
+        &self.local_index
     }
 
     /// Fresh keys for one new object of `kind`.

@@ -33,8 +33,9 @@ use crate::format::name::{ObjectKind, ObjectName};
 use crate::format::record::{self, Record, RecordKind};
 use crate::format::slot::Bundle;
 use crate::limits::KEY_SLOTS_LIMIT;
-use crate::repository::index::Index;
+use crate::repository::index::{Index, LocalIndex};
 use crate::repository::keys::{Keys, SlotOptions, UnlockSecret};
+use crate::storage::cache::CacheFolder;
 use crate::storage::{Backend, ObjectInfo};
 use crate::transform::chunk::{ChunkSizes, Chunker};
 use crate::transform::derive::Secret;
@@ -45,6 +46,7 @@ pub struct Repository {
     backend: Arc<dyn Backend>,
     config: Config,
     keys: Keys,
+    local: Option<LocalIndex>,
     index: OnceLock<Index>,
 }
 
@@ -134,6 +136,7 @@ impl Repository {
             backend,
             config,
             keys,
+            local: None,
             index: OnceLock::new(),
         })
     }
@@ -173,8 +176,17 @@ impl Repository {
             backend,
             config,
             keys,
+            local: None,
             index: OnceLock::new(),
         })
+    }
+
+    /// The same repository, its index kept on this machine too: later starts read only what is
+    /// new of it. The cache can be deleted at any time.
+    pub fn with_cache(mut self, cache: &CacheFolder) -> Result<Self> {
+        let key = self.keys.local_index().clone();
+        self.local = Some(LocalIndex::open(cache, key, self.config.repository)?);
+        Ok(self)
     }
 
     /// Its id.
@@ -215,8 +227,13 @@ impl Repository {
         if let Some(index) = self.index.get() {
             return Ok(index);
         }
-        let loaded = Index::load(&*self.backend, &self.keys)?;
+        let loaded = Index::load(&*self.backend, &self.keys, self.local.as_ref())?;
         Ok(self.index.get_or_init(|| loaded))
+    }
+
+    /// Where the index is kept on this machine.
+    pub(crate) fn local_index(&self) -> Option<&LocalIndex> {
+        self.local.as_ref()
     }
 }
 

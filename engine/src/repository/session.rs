@@ -15,7 +15,7 @@ use crate::format::entry::Timestamp;
 use crate::format::envelope::SealedKind;
 use crate::format::id::{ChunkId, SessionId};
 use crate::format::name::{ObjectKind, ObjectName, PackClass, PruneStep};
-use crate::format::snapshot::{Intent, Snapshot};
+use crate::format::snapshot::{Intent, Root, Snapshot};
 use crate::format::table::TableName;
 use crate::limits::{FRAME_LEN_TARGET, INDEX_EVERY_PACKS, INDEX_RUN_ENTRIES_MAX, PACK_LEN_TARGET};
 use crate::repository::index::{Index, RunBuilder};
@@ -77,6 +77,8 @@ pub struct Session<'r> {
     /// Tables of packs that are stored and in no run yet.
     run: Mutex<RunBuilder>,
     runs_stored: AtomicU32,
+    /// Names of the runs that this session stored.
+    kept_runs: Mutex<Vec<TableName>>,
     stored_bytes: AtomicU64,
     /// Where full packs go, `None` last; without it they are stored by whoever filled them.
     queue: Option<Sender<Option<FullPack>>>,
@@ -93,6 +95,7 @@ impl<'r> Session<'r> {
         Ok(Self {
             repository,
             index: repository.index()?,
+            kept_runs: Mutex::default(),
             absent: absent_packs(repository)?,
             id,
             base,
@@ -147,6 +150,15 @@ impl<'r> Session<'r> {
         self.index
             .locate(id)
             .any(|copy| is_there(&copy.pack.name()))
+    }
+
+    /// True if it is known, without looking, that everything below `root` is stored.
+    pub(crate) fn is_known_whole(&self, root: &Root) -> bool {
+        self.absent.is_empty()
+            && self.repository.local_index().is_some_and(|local| {
+                let runs = self.index.runs().collect();
+                local.is_stated_whole(&root.name, &root.page, &runs)
+            })
     }
 
     /// True if the caller must store `id`: it is in no pack yet, and nobody else of this session
@@ -219,9 +231,13 @@ impl<'r> Session<'r> {
             session: self.id,
             number,
         };
-        let payload = run.finish(TableName::of(&name)).encode();
-        let bytes = self.encode(SealedKind::IndexRun, &name, &payload)?;
+        let run = run.finish(TableName::of(&name));
+        let bytes = self.encode(SealedKind::IndexRun, &name, &run.encode())?;
         backend.put(&name, &bytes)?;
+        if let Some(local) = self.repository.local_index() {
+            self.kept_runs.lock().push(run.name);
+            local.add(run);
+        }
         self.stored_bytes
             .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(())
@@ -260,7 +276,24 @@ impl<'r> Session<'r> {
         backend.sync()?;
         // The commit stands; an intent that stays behind means nothing beside it.
         let _ = backend.delete(&ObjectName::Intent(self.id));
+        self.keep_what_is_known(snapshot);
         Ok(())
+    }
+
+    /// Every chunk of a committed snapshot was stored by this session or found in the index, so
+    /// the next snapshot of the same sources need not look for them again.
+    fn keep_what_is_known(self, snapshot: &Snapshot) {
+        let Some(local) = self.repository.local_index() else {
+            return;
+        };
+        let stored = self.kept_runs.into_inner();
+        let runs: Vec<_> = self.index.runs().chain(stored).collect();
+        if self.absent.is_empty() {
+            for root in &snapshot.roots {
+                local.state_whole(&root.name, &root.page, &runs);
+            }
+        }
+        local.tidy(runs.into_iter());
     }
 
     /// Ends without a snapshot. What was stored stays usable for the next session, as far as the

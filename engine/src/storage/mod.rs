@@ -7,6 +7,7 @@
 //! Below: `format::name`. Above: `repository`. Deliberately absent: retries of a failed flush,
 //! overwriting, renaming, appending.
 
+pub mod cache;
 pub mod disk;
 pub mod dry_run;
 pub mod local;

@@ -14,6 +14,7 @@ const CONFIG: &str = "blockstore v1 config key";
 const CHUNK_ID: &str = "blockstore v1 chunk id key";
 const PAGE_ID: &str = "blockstore v1 page id key";
 const PAGE_BOUNDARY: &str = "blockstore v1 page boundary key";
+const LOCAL_INDEX: &str = "blockstore local index key";
 const CHUNKER: &str = "blockstore v1 chunker key";
 const DATA_CLASS: &str = "blockstore v1 data class key";
 const META_CLASS: &str = "blockstore v1 meta class key";
@@ -35,6 +36,8 @@ pub enum StableKey {
     PageBoundary,
     /// Decides where chunks end.
     Chunker,
+    /// Checks what a machine keeps of the index for itself; nothing that is stored is made with it.
+    LocalIndex,
 }
 
 /// Keys made from the secret of an epoch.
@@ -54,6 +57,7 @@ pub fn stable_key(stable: &Secret, key: StableKey) -> Secret {
         StableKey::PageId => PAGE_ID,
         StableKey::PageBoundary => PAGE_BOUNDARY,
         StableKey::Chunker => CHUNKER,
+        StableKey::LocalIndex => LOCAL_INDEX,
     };
     derive(context, &[&**stable])
 }

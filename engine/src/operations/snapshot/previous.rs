@@ -20,6 +20,8 @@ pub(super) struct Previous<'r> {
     scan: Cursor<'r, Scan>,
     tree_item: Option<TreeItem>,
     scan_item: Option<ScanItem>,
+    /// Everything below the root is known to be stored.
+    is_whole: bool,
 }
 
 /// What the previous snapshot knew of an entry.
@@ -30,7 +32,11 @@ pub(super) struct KnownEntry {
 
 impl<'r> Previous<'r> {
     /// A walk of `root`, if it is one that can be compared.
-    pub(super) fn open(reader: &'r ChunkReader<'r>, root: &Root) -> Result<Option<Self>> {
+    pub(super) fn open(
+        reader: &'r ChunkReader<'r>,
+        root: &Root,
+        is_whole: bool,
+    ) -> Result<Option<Self>> {
         let (RootType::Tree, Some(scan)) = (root.root_type, root.scan) else {
             return Ok(None);
         };
@@ -41,6 +47,7 @@ impl<'r> Previous<'r> {
             scan: Cursor::new(reader, scan.page, scan.level, start()),
             tree_item: None,
             scan_item: None,
+            is_whole,
         }))
     }
 
@@ -93,6 +100,9 @@ impl<'r> Previous<'r> {
         content: &Content,
         is_stored: impl Fn(&ChunkId) -> bool,
     ) -> Result<bool> {
+        if self.is_whole {
+            return Ok(true);
+        }
         let mut extents = ExtentCursor::new(self.reader, content);
         while let Some(step) = extents.next()? {
             match step {

@@ -97,7 +97,8 @@ impl<'w, 's> RootWalk<'w, 's> {
 
     pub(super) fn run(mut self) -> Result<Captured> {
         if let Some(root) = self.previous {
-            self.known = Previous::open(self.context.reader, root)?;
+            let is_whole = self.ingest.is_known_whole(root);
+            self.known = Previous::open(self.context.reader, root, is_whole)?;
             self.context.observer.expect(Counter::Entries, root.entries);
             self.context.observer.expect(Counter::Bytes, root.bytes);
         }

@@ -1,0 +1,456 @@
+//! Where chunks and pages lie: the union of all index runs, in a few sorted segments.
+//!
+//! ```text
+//! runs      index runs of the repository: read, and gathered from tables of packs
+//! segment   one sorted part, and how an id is found in it
+//! build     makes segments: from runs, from other segments
+//! bytes     a segment's bytes: in memory, or in a mapped file that is checked as it is read
+//! local     the segments that this machine keeps
+//! whole     the manifests whose chunks are known to be indexed
+//! ```
+//! Derived data: what the runs do not cover is found in the tables of the packs themselves.
+//!
+//! A lookup asks every segment, so there are few: one that is not small beside those behind it
+//! stays, the others are merged, as in a log-structured merge tree.
+
+mod build;
+mod bytes;
+mod local;
+#[cfg(test)]
+mod local_tests;
+mod runs;
+mod segment;
+mod whole;
+
+use std::collections::{BTreeSet, HashSet};
+
+pub(crate) use self::local::LocalIndex;
+pub(crate) use self::runs::{RunBuilder, read_run, run_of};
+
+use crate::error::{Error, ErrorKind, Place, Result};
+use crate::format::envelope::SealedKind;
+use crate::format::id::ChunkId;
+use crate::format::index_run::{IndexEntry, IndexRun, IndexedFrame, IndexedPack};
+use crate::format::name::{ObjectKind, ObjectName, PackClass};
+use crate::format::table::{Origin, TableName};
+use crate::repository::index::segment::Segment;
+use crate::repository::keys::Keys;
+use crate::repository::object;
+use crate::storage::{Backend, ObjectInfo};
+
+/// A segment stays as it is while those behind it are smaller by this factor, all together.
+const GROWTH: u64 = 4;
+/// Entries that are gathered in memory before they become a segment: about 50 MB.
+const GATHERED_ENTRIES_MAX: usize = 1 << 20;
+
+/// One copy of a chunk or page: all that is needed to fetch it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The pack.
+    pub pack: IndexedPack,
+    /// The frame in it, and how it is opened.
+    pub frame: IndexedFrame,
+    /// What its key is made from.
+    pub origin: Origin,
+    /// Names the frame among all frames of this index.
+    pub frame_number: u32,
+    /// First byte in the frame's plaintext.
+    pub offset: u32,
+    /// Length, bytes.
+    pub len: u32,
+}
+
+/// All runs of a repository.
+#[derive(Debug, Default)]
+pub struct Index {
+    /// Largest first, each with the number of its first frame and of its first pack.
+    segments: Vec<Placed>,
+    packs: Vec<IndexedPack>,
+    /// Runs that could not be read, and why.
+    damaged_runs: Vec<(ObjectName, Error)>,
+}
+
+#[derive(Debug)]
+struct Placed {
+    segment: Segment,
+    frame_base: u32,
+    pack_base: u32,
+}
+
+impl Index {
+    /// Reads every run that is not kept locally, and keeps it. One that is damaged is passed over
+    /// and remembered: it costs new copies or reading tables, not data.
+    pub(crate) fn load(
+        backend: &dyn Backend,
+        keys: &Keys,
+        local: Option<&LocalIndex>,
+    ) -> Result<Self> {
+        let listed = backend.list(ObjectKind::Index)?;
+        let names = listed.iter().map(|info| TableName::of(&info.name));
+        let segments = local.map(|local| local.segments(&names.collect()));
+        let mut gathered = Gathered::new(segments.unwrap_or_default(), local);
+        let covered = gathered.covered();
+        let mut damaged_runs = Vec::new();
+        for ObjectInfo { name, .. } in listed {
+            if covered.contains(&TableName::of(&name)) {
+                continue;
+            }
+            match read_run(backend, keys, &name) {
+                Ok(run) => gathered.add(run),
+                Err(error) if is_missing_or_damaged(&error) => damaged_runs.push((name, error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self {
+            damaged_runs,
+            ..Self::of(gathered.finish())
+        })
+    }
+
+    /// Reads the tables of all packs that no run speaks of. Packs that are damaged are passed
+    /// over.
+    pub(crate) fn load_uncovered(&self, backend: &dyn Backend, keys: &Keys) -> Result<Self> {
+        let covered: BTreeSet<_> = self.packs.iter().map(IndexedPack::name).collect();
+        let mut gathered = Gathered::new(Vec::new(), None);
+        for info in backend.list(ObjectKind::Pack)? {
+            if covered.contains(&info.name) {
+                continue;
+            }
+            match object::open(backend, keys, &info.name, info.len) {
+                Ok(pack) => gathered.add(run_of(&[(pack, info.len)])),
+                Err(error) if is_missing_or_damaged(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self::of(gathered.finish()))
+    }
+
+    fn of(segments: Vec<Segment>) -> Self {
+        let mut index = Self::default();
+        let mut frame_base = 0;
+        for segment in segments {
+            let pack_base = index.packs.len() as u32;
+            index.packs.extend_from_slice(segment.packs());
+            let frames = segment.shape().frames;
+            index.segments.push(Placed {
+                segment,
+                frame_base,
+                pack_base,
+            });
+            frame_base += frames;
+        }
+        index
+    }
+
+    /// True if there is a copy of `id`.
+    pub fn contains(&self, id: &ChunkId) -> bool {
+        self.segments
+            .iter()
+            .any(|placed| !placed.segment.find(id).is_empty())
+    }
+
+    /// Every copy of `id`.
+    pub fn locate(&self, id: &ChunkId) -> impl Iterator<Item = Location> {
+        self.segments.iter().flat_map(|placed| {
+            let found = placed.segment.find(id);
+            found.filter_map(|number| placed.location(&placed.segment.entry(number)?))
+        })
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        let counts = self.segments.iter().map(|placed| placed.entry_count());
+        counts.map(|count| count as usize).sum()
+    }
+
+    /// True if nothing is stored.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The runs that were read.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = TableName> {
+        let segments = self.segments.iter();
+        segments.flat_map(|placed| placed.segment.runs().iter().copied())
+    }
+
+    /// The packs that some run speaks of.
+    pub fn packs(&self) -> &[IndexedPack] {
+        &self.packs
+    }
+
+    /// Every copy of every chunk and page, ascending by id. Ask [`Self::ensure_whole`] afterwards.
+    pub fn locations(&self) -> impl Iterator<Item = (ChunkId, Location)> {
+        let mut streams: Vec<_> = self
+            .segments
+            .iter()
+            .map(|placed| placed.locations().peekable())
+            .collect();
+        std::iter::from_fn(move || {
+            let heads = streams.iter_mut().enumerate();
+            let heads = heads.filter_map(|(at, stream)| Some((stream.peek()?.0, at)));
+            let (_, first) = heads.min()?;
+            streams[first].next()
+        })
+    }
+
+    /// The frame of this number, as the location of all of it.
+    pub(crate) fn frame(&self, number: u32) -> Option<Location> {
+        let at = self
+            .segments
+            .partition_point(|placed| placed.frame_base <= number);
+        let placed = self.segments.get(at.checked_sub(1)?)?;
+        let mut whole = IndexEntry {
+            id: ChunkId([0; ChunkId::LEN]),
+            frame: number - placed.frame_base,
+            offset: 0,
+            len: 0,
+        };
+        whole.len = placed.location(&whole)?.frame.plain_len;
+        placed.location(&whole)
+    }
+
+    /// Runs that could not be read.
+    pub fn damaged_runs(&self) -> &[(ObjectName, Error)] {
+        &self.damaged_runs
+    }
+
+    /// Fails if a local copy of the index turned out to be damaged, so that what was not found
+    /// may be there all the same.
+    pub fn ensure_whole(&self) -> Result<()> {
+        if !self
+            .segments
+            .iter()
+            .any(|placed| placed.segment.is_damaged())
+        {
+            return Ok(());
+        }
+        let detail = "the copy of its index in the cache of this machine was damaged, and is \
+                      removed now; run the command again";
+        Err(Error::new(ErrorKind::Io, Place::Repository, detail))
+    }
+}
+
+impl Placed {
+    fn entry_count(&self) -> u32 {
+        self.segment.shape().entries
+    }
+
+    fn locations(&self) -> impl Iterator<Item = (ChunkId, Location)> {
+        (0..self.entry_count()).filter_map(|number| {
+            let entry = self.segment.entry(number)?;
+            Some((entry.id, self.location(&entry)?))
+        })
+    }
+
+    fn location(&self, entry: &IndexEntry) -> Option<Location> {
+        let (frame, pack, origin) = self.segment.frame(entry.frame)?;
+        Some(Location {
+            pack: *pack,
+            frame: IndexedFrame {
+                pack: frame.pack + self.pack_base,
+                ..frame
+            },
+            origin: *origin,
+            frame_number: entry.frame + self.frame_base,
+            offset: entry.offset,
+            len: entry.len,
+        })
+    }
+}
+
+/// Segments on their way to an index.
+struct Gathered<'l> {
+    segments: Vec<Segment>,
+    /// Small ones that are not merged yet.
+    fresh: Vec<Segment>,
+    fresh_entries: usize,
+    local: Option<&'l LocalIndex>,
+}
+
+impl<'l> Gathered<'l> {
+    fn new(segments: Vec<Segment>, local: Option<&'l LocalIndex>) -> Self {
+        Self {
+            segments,
+            fresh: Vec::new(),
+            fresh_entries: 0,
+            local,
+        }
+    }
+
+    /// The runs that are known.
+    fn covered(&self) -> HashSet<TableName> {
+        let runs = self.segments.iter().flat_map(Segment::runs);
+        runs.copied().collect()
+    }
+
+    fn add(&mut self, run: IndexRun) {
+        self.fresh_entries += run.entries.len();
+        self.fresh.push(build::from_run(run));
+        if self.fresh_entries >= GATHERED_ENTRIES_MAX {
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        let fresh = std::mem::take(&mut self.fresh);
+        self.fresh_entries = 0;
+        if fresh.is_empty() {
+            return;
+        }
+        let kept = self.local.and_then(|local| local.keep(&fresh));
+        self.segments
+            .push(kept.unwrap_or_else(|| build::merged(&fresh)));
+    }
+
+    fn finish(mut self) -> Vec<Segment> {
+        self.settle();
+        compact(self.segments, self.local)
+    }
+}
+
+/// Merges the segments that are small beside each other; gives the largest first.
+fn compact(mut segments: Vec<Segment>, local: Option<&LocalIndex>) -> Vec<Segment> {
+    segments.sort_by_key(|segment| std::cmp::Reverse(segment.shape().entries));
+    let first = first_to_merge(&segments);
+    let small = segments.split_off(first);
+    if small.len() < 2 {
+        segments.extend(small);
+        return segments;
+    }
+    let merged = match local {
+        Some(local) => local.keep(&small),
+        None => Some(build::merged(&small)),
+    };
+    match merged {
+        Some(merged) => {
+            if let Some(local) = local {
+                small.iter().for_each(|segment| local.forget(segment));
+            }
+            segments.push(merged);
+        }
+        None => segments.extend(small),
+    }
+    segments
+}
+
+/// The first segment, in descending order, that is not large beside all behind it.
+fn first_to_merge(segments: &[Segment]) -> usize {
+    let mut first = segments.len();
+    let mut behind = 0;
+    for (number, segment) in segments.iter().enumerate().rev() {
+        let entries = u64::from(segment.shape().entries);
+        if entries < GROWTH * behind {
+            first = number;
+        }
+        behind += entries;
+    }
+    first
+}
+
+/// True for an error that one object caused, and that others need not share.
+pub(crate) fn is_missing_or_damaged(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Damaged
+            | ErrorKind::NotFound
+            | ErrorKind::Unsupported
+            | ErrorKind::LimitExceeded
+    )
+}
+
+impl Location {
+    /// The kind of object that the frame was sealed for.
+    pub(crate) fn sealed_kind(&self) -> SealedKind {
+        match self.pack.class {
+            PackClass::Data => SealedKind::DataPack,
+            PackClass::Meta => SealedKind::MetaPack,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::id::SessionId;
+    use crate::format::table::Codec;
+
+    fn index_of<const N: usize>(runs: [IndexRun; N]) -> Index {
+        let mut gathered = Gathered::new(Vec::new(), None);
+        runs.into_iter().for_each(|run| gathered.add(run));
+        Index::of(gathered.finish())
+    }
+
+    fn run(number: u32, ids: &[[u8; 32]]) -> IndexRun {
+        let session = SessionId([1; 16]);
+        let entry = |(i, id): (usize, &[u8; 32])| IndexEntry {
+            id: ChunkId(*id),
+            frame: 0,
+            offset: i as u32,
+            len: 1,
+        };
+        let mut entries: Vec<_> = ids.iter().enumerate().map(entry).collect();
+        entries.sort_unstable();
+        IndexRun {
+            name: TableName { session, number },
+            packs: vec![IndexedPack {
+                session,
+                number,
+                class: PackClass::Data,
+                object_len: 1,
+            }],
+            origins: vec![Origin {
+                salt: [0; 32],
+                commitment: [0; 32],
+                epoch: 1,
+                aead: 1,
+            }],
+            frames: vec![IndexedFrame {
+                pack: 0,
+                origin: 0,
+                offset: 0,
+                counter: 0,
+                stored_len: 100,
+                plain_len: 84,
+                codec: Codec::Stored,
+            }],
+            entries,
+        }
+    }
+
+    #[test]
+    fn every_id_is_found_with_all_its_copies_and_no_other() {
+        let id = |i: u64| *blake3::hash(&i.to_le_bytes()).as_bytes();
+        let index = index_of([
+            run(0, &(0..1000).map(id).collect::<Vec<_>>()),
+            run(
+                1,
+                &(900..1100)
+                    .map(id)
+                    .chain([[0; 32], [0xff; 32]])
+                    .collect::<Vec<_>>(),
+            ),
+        ]);
+        for i in 0..1200 {
+            let copies = index.locate(&ChunkId(id(i))).count();
+            let expected = usize::from(i < 1000) + usize::from((900..1100).contains(&i));
+            assert_eq!(copies, expected, "id {i}");
+        }
+        assert!(index.contains(&ChunkId([0; 32])) && index.contains(&ChunkId([0xff; 32])));
+        assert_eq!(
+            index
+                .locate(&ChunkId([0xff; 32]))
+                .next()
+                .map(|found| found.frame.pack),
+            Some(1)
+        );
+    }
+
+    #[test]
+    fn an_empty_index_contains_nothing() {
+        for index in [Index::default(), index_of([]), index_of([run(0, &[])])] {
+            assert!(index.is_empty() && !index.contains(&ChunkId([7; 32])));
+            assert_eq!(index.locations().count(), 0);
+        }
+    }
+}
