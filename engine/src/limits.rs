@@ -64,6 +64,8 @@ pub const PAGE_LEN_MAX: usize = 64 * KIB;
 pub const TREE_PAGE_ENTRIES_MEAN: u32 = 64;
 /// One in this many entries of an extents page may end it: they are short and alike.
 pub const EXTENTS_PAGE_ENTRIES_MEAN: u32 = 256;
+/// One in this many cuts of a page may end it: two or three bytes each.
+pub const CUTS_PAGE_ENTRIES_MEAN: u32 = 2_048;
 /// Longest page that a reader accepts: `PAGE_LEN_MAX` plus one entry with all its attributes.
 pub const PAGE_LEN_LIMIT: usize = 4 * MIB;
 /// Most entries or children of one page: one byte each at least, of at most `PAGE_LEN_MAX`.
