@@ -77,6 +77,19 @@ pub const PAGE_LEVEL_LIMIT: u8 = 40;
 /// A content of more extents than this is an extents tree instead of a list in its entry.
 pub const EXTENTS_INLINE_MAX: usize = 16;
 
+// --- volumes ------------------------------------------------------------------------------
+
+/// Grain of a volume: one that is all zeros is never chunked.
+pub const VOLUME_GRAIN_LEN: u64 = 64 * KIB as u64;
+/// A chunk ends at every multiple of this: what a change can move ends there, and threads take
+/// such pieces of a volume each on its own.
+pub const VOLUME_ANCHOR_LEN: u64 = 8 * MIB as u64;
+/// Of the hints in a cell of this length one is a cut: a volume full of tiny files has chunks of
+/// a block of its file system on average, and no shorter ones.
+pub const VOLUME_CUT_CELL_LEN: u64 = 4 * KIB as u64;
+/// Shortest fixed chunk that a volume may ask for.
+pub const VOLUME_FIXED_LEN_MIN: u32 = 4 * 1024;
+
 // --- names and attributes -----------------------------------------------------------------
 
 /// Longest single name, as on every file system in use.

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::id::ChunkId;
 use crate::format::name::PackClass;
-use crate::observe::Observer;
+use crate::observe::{Counter, Observer};
 use crate::pipeline::budget::Budget;
 use crate::pipeline::worker::Worker;
 use crate::repository::frame_writer::FrameWriter;
@@ -202,6 +202,17 @@ impl<'s> Ingest<'s> {
     /// True if `id` need not be stored.
     pub fn is_stored(&self, id: &ChunkId) -> bool {
         self.session.is_stored(id)
+    }
+
+    /// True if chunks that a snapshot names may be missing for a reason that is known: packs of
+    /// the index that are not there, or parts of the index that cannot be read.
+    pub fn may_lack_chunks(&self) -> bool {
+        self.session.may_lack_chunks()
+    }
+
+    /// Tells the observer.
+    pub fn count(&self, counter: Counter, by: u64) {
+        self.observer.count(counter, by);
     }
 
     /// How memory is divided.

@@ -1,5 +1,6 @@
 //! The forced cuts of a volume: written in order, walked in order from any place on.
 
+use std::collections::HashSet;
 use std::vec;
 
 use crate::error::Result;
@@ -13,12 +14,22 @@ use crate::repository::manifest::builder::{BuiltRoot, Levels, PageStore};
 use crate::repository::manifest::content::damaged_page;
 use crate::repository::manifest::shape::Cuts;
 
+/// A list of cuts that was built.
+#[derive(Debug)]
+pub struct BuiltCuts {
+    /// Its root; nothing if there was no cut.
+    pub root: Option<BuiltRoot<CutsChild>>,
+    /// Its leaves, so that another list can be compared with it page by page.
+    pub leaves: HashSet<PageId>,
+}
+
 /// Builds a list of cuts.
 pub struct CutsBuilder {
     leaf: CutsLeafWriter,
     first: u64,
     last: u64,
     levels: Levels<Cuts>,
+    leaves: HashSet<PageId>,
 }
 
 impl CutsBuilder {
@@ -29,6 +40,7 @@ impl CutsBuilder {
             first: 0,
             last: 0,
             levels: Levels::new(),
+            leaves: HashSet::new(),
         }
     }
 
@@ -46,21 +58,25 @@ impl CutsBuilder {
         Ok(())
     }
 
-    /// Ends the list; nothing if there was no cut.
-    pub fn finish(mut self, store: &mut PageStore<'_>) -> Result<Option<BuiltRoot<CutsChild>>> {
-        if self.last == 0 {
-            return Ok(None);
-        }
+    /// Ends the list.
+    pub fn finish(mut self, store: &mut PageStore<'_>) -> Result<BuiltCuts> {
         if self.leaf.count() > 0 {
             self.end_leaf(store)?;
         }
-        self.levels.finish(store).map(Some)
+        let root = if self.leaves.is_empty() {
+            None
+        } else {
+            Some(self.levels.finish(store)?)
+        };
+        let leaves = self.leaves;
+        Ok(BuiltCuts { root, leaves })
     }
 
     fn end_leaf(&mut self, store: &mut PageStore<'_>) -> Result<()> {
         let count = self.leaf.count() as u64;
         let page = store.put(&self.leaf.finish())?;
         let first = self.first;
+        self.leaves.insert(page);
         self.levels.push(0, CutsChild { first, count, page }, store)
     }
 }
