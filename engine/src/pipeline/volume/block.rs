@@ -13,7 +13,7 @@ use std::ops::Range;
 use crate::error::Result;
 use crate::format::entry::{Extent, ExtentKind};
 use crate::pipeline::volume::rules::{Cutter, IncrementalRule, VolumeRules};
-use crate::pipeline::volume::window::Window;
+use crate::pipeline::volume::window::{READ_UNIT, Window};
 use crate::pipeline::volume::{Allocated, Allocation};
 use crate::pipeline::worker::{IngestError, is_zero, push_extent};
 
@@ -348,6 +348,7 @@ impl Block<'_> {
                 ahead = self.grain_end(ahead);
             }
         }
+        let ahead = ahead.next_multiple_of(READ_UNIT).min(self.task.end);
         let io = &mut *self.io;
         let mut read = |offset, buffer: &mut [u8]| io.read(offset, buffer);
         self.window.load(self.at, ahead, &mut read)?;

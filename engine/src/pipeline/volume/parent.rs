@@ -134,6 +134,7 @@ impl<'p> ParentWalk<'p> {
         builder: &mut ExtentsBuilder,
         store: &mut PageStore<'_>,
     ) -> Result<Option<u64>> {
+        self.forget_before(at);
         if self.pending.is_some() || self.cursor.offset() != at {
             return Ok(None);
         }

@@ -3,8 +3,9 @@
 use std::io;
 use std::ops::Range;
 
-/// Reads begin at multiples of this: what sources and caches read at least anyway.
-const READ_UNIT: u64 = 4096;
+/// Reads begin and end at multiples of this, or with the volume: what sources and caches read at
+/// least anyway.
+pub(super) const READ_UNIT: u64 = 4096;
 
 /// Fills a buffer from an offset, and gives the ranges that could not be read.
 pub(super) type Read<'r> = dyn FnMut(u64, &mut [u8]) -> io::Result<Vec<Range<u64>>> + 'r;

@@ -72,6 +72,8 @@ impl VolumeReader for Sparse {
 
     fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Vec<Range<u64>>> {
         self.read.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+        let is_aligned = |at: usize| at.is_multiple_of(4096);
+        assert!(is_aligned(offset as usize) && is_aligned(buffer.len()));
         for (index, page) in buffer.chunks_mut(4096).enumerate() {
             let at = offset + index as u64 * 4096;
             match self.runs_in(&(at..at + 1)).next() {
