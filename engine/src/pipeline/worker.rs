@@ -171,11 +171,6 @@ impl<'s> Worker<'s> {
         self.chunker
     }
 
-    /// The longest buffer that it should hold, bytes.
-    pub(super) fn buffer_len_max(&self) -> usize {
-        self.budget.segment_len + self.chunker.sizes().max()
-    }
-
     /// Lends its buffer, to be given back.
     pub(super) fn take_buffer(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.buffer)

@@ -68,9 +68,10 @@ pub(super) fn build_block(
     Ok(block.extents)
 }
 
-/// The longest buffer that a window needs, whatever the memory is.
+/// How long a window should be: what one chunk needs and is read ahead, twice, so that little is
+/// moved when it forgets what lies behind, and all of it stays in a core's own cache.
 pub(super) fn window_len(rules: &VolumeRules, cutter: Cutter<'_>) -> usize {
-    (cutter.longest().min(rules.anchor) + READ_AHEAD + 2 * rules.grain) as usize
+    2 * (cutter.longest().min(rules.anchor) + READ_AHEAD + 2 * rules.grain) as usize
 }
 
 /// What a grain is: nothing chunked, or data.

@@ -1,28 +1,24 @@
-//! Builds the manifest of a volume: plans pieces, gives them to workers, and joins what they find
-//! with what is taken over from the parent.
+//! Builds the manifest of a volume: gives planned pieces to workers, and joins what they find with
+//! what is taken over from the parent.
 
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::cuts::CutsChild;
 use crate::format::entry::{Extent, ExtentKind};
 use crate::format::extents::ExtentsChild;
 use crate::format::id::ChunkId;
+use crate::limits::FILE_LEN_LIMIT;
 use crate::observe::Counter;
 use crate::pipeline::ingest::{Ingest, Ticket};
-use crate::pipeline::volume::block::{BlockIo, BlockTask, build_block, window_len};
-use crate::pipeline::volume::changes::{AllocationMap, Changes, union_of_grains};
-use crate::pipeline::volume::parent::{
-    ParentVolume, ParentWalk, cuts_that_differ, unreadable_ranges,
-};
-use crate::pipeline::volume::rules::{Cutter, VolumeRules};
-use crate::pipeline::volume::window::Window;
-use crate::pipeline::volume::{Allocation, VolumeReader};
-use crate::pipeline::worker::{IngestError, Worker};
-use crate::repository::index::is_missing_or_damaged;
+use crate::pipeline::volume::VolumeReader;
+use crate::pipeline::volume::parent::{ParentVolume, ParentWalk};
+use crate::pipeline::volume::plan::{Planner, Work, plan};
+use crate::pipeline::volume::rules::VolumeRules;
+use crate::pipeline::worker::IngestError;
 use crate::repository::manifest::builder::{BuiltRoot, PageStore};
 use crate::repository::manifest::cuts::{BuiltCuts, CutsBuilder};
 use crate::repository::manifest::extents::ExtentsBuilder;
@@ -82,6 +78,7 @@ pub fn build<'s>(
     store: &mut PageStore<'_>,
     volume: &NewVolume<'_>,
 ) -> Result<BuiltVolume> {
+    check_len(volume.reader.len())?;
     let cuts = build_cuts(volume.cuts, store)?;
     let (mode, dirty) = plan(volume, &cuts)?;
     let is_stored = |id: &ChunkId| ingest.is_stored(id);
@@ -116,178 +113,19 @@ pub fn build<'s>(
     })
 }
 
+fn check_len(len: u64) -> Result<()> {
+    if len <= FILE_LEN_LIMIT {
+        return Ok(());
+    }
+    let detail = format!("has {len} bytes, at most {FILE_LEN_LIMIT} can be stored");
+    let place = Place::Argument("volume");
+    Err(Error::new(ErrorKind::LimitExceeded, place, detail))
+}
+
 fn build_cuts(cuts: &[u64], store: &mut PageStore<'_>) -> Result<BuiltCuts> {
     let mut builder = CutsBuilder::new();
     cuts.iter().try_for_each(|&cut| builder.push(cut, store))?;
     builder.finish(store)
-}
-
-/// How the volume is built, and the grains that must be looked at.
-fn plan(volume: &NewVolume<'_>, cuts: &BuiltCuts) -> Result<(BuildMode, Vec<Range<u64>>)> {
-    let len = volume.reader.len();
-    let everything = |mode| {
-        let all = (len > 0).then_some(0..len);
-        Ok((mode, all.into_iter().collect()))
-    };
-    let Some(parent) = &volume.parent else {
-        return everything(BuildMode::NoParent);
-    };
-    if parent.rules != volume.rules {
-        return everything(BuildMode::OtherRules);
-    }
-    let cuts = match differing_cuts(parent, volume.cuts, cuts) {
-        Err(error) if is_missing_or_damaged(&error) => return everything(BuildMode::CutsLost),
-        cuts => cuts?,
-    };
-    let changes = Changes {
-        ranges: volume.changed,
-        unreadable: unreadable_ranges(parent)?,
-        cuts,
-        old_len: parent.extents.len,
-        len,
-    };
-    Ok((BuildMode::Incremental, changes.dirty(&volume.rules)))
-}
-
-fn differing_cuts(parent: &ParentVolume<'_>, new: &[u64], built: &BuiltCuts) -> Result<Vec<u64>> {
-    let root = built.root.map(|root| (root.child.page, root.level));
-    if parent.cuts == root {
-        return Ok(Vec::new());
-    }
-    cuts_that_differ(parent, new, &built.leaves)
-}
-
-/// A part of the plan, in order.
-enum Work {
-    /// Nothing need be read: whole pieces between anchors are of one kind.
-    Known(Range<u64>, ExtentKind),
-    /// A piece to be cut.
-    Block(BlockTask),
-}
-
-/// Goes over the dirty grains of a volume and makes work of them.
-struct Planner<'p> {
-    rules: VolumeRules,
-    len: u64,
-    dirty: Vec<Range<u64>>,
-    /// The first of them that is not done.
-    next: usize,
-    /// Everything before it is planned.
-    at: u64,
-    parent: Option<ParentWalk<'p>>,
-    allocation: AllocationMap<'p>,
-    cuts: &'p [u64],
-}
-
-impl<'p> Planner<'p> {
-    /// Plans `dirty` from `at` on, where an extent begins.
-    fn new(
-        volume: &'p NewVolume<'_>,
-        dirty: Vec<Range<u64>>,
-        at: u64,
-        parent: Option<ParentWalk<'p>>,
-    ) -> Self {
-        Self {
-            rules: volume.rules,
-            len: volume.reader.len(),
-            dirty,
-            next: 0,
-            at,
-            parent,
-            allocation: AllocationMap::new(&*volume.reader),
-            cuts: volume.cuts,
-        }
-    }
-
-    /// The next piece of work; what lies between two is unchanged.
-    fn next(&mut self) -> Result<Option<Work>> {
-        while self
-            .dirty
-            .get(self.next)
-            .is_some_and(|range| range.end <= self.at)
-        {
-            self.next += 1;
-        }
-        let Some(dirty) = self.dirty.get(self.next).cloned() else {
-            return Ok(None);
-        };
-        let from = self.rules.block_start(dirty.start).max(self.at);
-        if dirty.start <= from
-            && self.rules.block_start(from) == from
-            && let Some((stop, kind)) = self.known_run(from, dirty.end)?
-        {
-            self.at = stop;
-            return Ok(Some(Work::Known(from..stop, kind)));
-        }
-        let end = self.rules.block_end(from, self.len);
-        self.at = end;
-        self.task(from, end).map(|task| Some(Work::Block(task)))
-    }
-
-    /// Whole pieces from `from` on that are known to be zeros of one kind, up to `limit`.
-    fn known_run(&mut self, from: u64, limit: u64) -> Result<Option<(u64, ExtentKind)>> {
-        let run = self.allocation.run_at(from, limit).map_err(cannot_ask)?;
-        let kind = match run.kind {
-            Allocation::Data => return Ok(None),
-            Allocation::Zero => ExtentKind::Zero,
-            Allocation::Hole => ExtentKind::Hole,
-        };
-        let stop = if run.range.end == self.len {
-            self.len
-        } else {
-            self.rules.block_start(run.range.end)
-        };
-        Ok((stop > from).then_some((stop, kind)))
-    }
-
-    fn task(&mut self, from: u64, end: u64) -> Result<BlockTask> {
-        let behind = self.dirty.partition_point(|range| range.end <= from);
-        let touching = self.dirty.iter().skip(behind);
-        let touching = touching.take_while(|range| range.start < end);
-        let mut dirty: Vec<Range<u64>> = touching.cloned().collect();
-        let is_all_dirty = dirty
-            .first()
-            .is_some_and(|d| d.start <= from && d.end >= end);
-        let old = match &mut self.parent {
-            Some(parent) if !is_all_dirty => parent.extents_of(from..end)?,
-            _ => Vec::new(),
-        };
-        dirty.extend(gaps(&old, from..end));
-        let dirty = union_of_grains(&self.rules, dirty, from..end);
-        let mut allocated = Vec::new();
-        for range in &dirty {
-            // The grain that holds `from` may begin before it.
-            let range = self.rules.grain_start(range.start)..range.end;
-            allocated.extend(self.allocation.pieces(range).map_err(cannot_ask)?);
-        }
-        let first = self.cuts.partition_point(|&cut| cut <= from);
-        let cuts = self.cuts.iter().skip(first).copied();
-        let cuts = cuts.take_while(|&cut| cut < end).collect();
-        Ok(BlockTask {
-            from,
-            end,
-            old,
-            dirty,
-            allocated,
-            cuts,
-        })
-    }
-}
-
-/// What `extents` leave out of `range`.
-fn gaps(extents: &[(u64, Extent)], range: Range<u64>) -> Vec<Range<u64>> {
-    let mut gaps = Vec::new();
-    let mut at = range.start;
-    for (start, extent) in extents {
-        if *start > at {
-            gaps.push(at..*start);
-        }
-        at = start + extent.len;
-    }
-    if at < range.end {
-        gaps.push(at..range.end);
-    }
-    gaps
 }
 
 /// A part on its way through the workers.
@@ -440,56 +278,5 @@ impl Build<'_, '_, '_> {
     fn pass(&mut self, to: u64) {
         self.ingest.count(Counter::Bytes, to - self.at);
         self.at = to;
-    }
-}
-
-fn cannot_ask(error: io::Error) -> Error {
-    Error::io(
-        Place::Argument("volume"),
-        "does not say what is allocated",
-        error,
-    )
-}
-
-impl Worker<'_> {
-    /// Builds one piece of a volume.
-    pub(super) fn ingest_block(
-        &mut self,
-        reader: &dyn VolumeReader,
-        rules: &VolumeRules,
-        task: &BlockTask,
-    ) -> Result<Vec<Extent>, IngestError> {
-        let chunker = self.chunker();
-        let cutter = Cutter {
-            chunker,
-            cutting: rules.cutting,
-        };
-        let len_max = self.buffer_len_max().max(window_len(rules, cutter));
-        let mut window = Window::new(self.take_buffer(), len_max);
-        let mut io = WorkerIo {
-            worker: self,
-            reader,
-        };
-        let extents = build_block(rules, cutter, task, &mut window, &mut io);
-        self.return_buffer(window.into_buffer());
-        extents
-    }
-}
-
-/// A worker and its source.
-struct WorkerIo<'i, 's> {
-    worker: &'i mut Worker<'s>,
-    reader: &'i dyn VolumeReader,
-}
-
-impl BlockIo for WorkerIo<'_, '_> {
-    fn read(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<Vec<Range<u64>>> {
-        let lost = self.reader.read(offset, buffer)?;
-        self.worker.count_read(buffer.len() as u64);
-        Ok(lost)
-    }
-
-    fn store(&mut self, chunk: &[u8]) -> Result<ExtentKind> {
-        self.worker.store_chunk(chunk)
     }
 }

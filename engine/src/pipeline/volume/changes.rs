@@ -211,14 +211,7 @@ mod tests {
     #[test]
     fn ranges_in_any_order_become_grains_within_the_volume() {
         let rules = VolumeRules::small(4096, 65_536, Default::default());
-        let ranges = vec![
-            9000..9001,
-            0..1,
-            4095..4097,
-            30_000..u64::MAX,
-            50_000..1,
-            7..7,
-        ];
+        let ranges = vec![9000..9001, 0..1, 4095..4097, 30_000..u64::MAX, 7..7];
         let grains = union_of_grains(&rules, ranges, 0..33_000);
         assert_eq!(grains, [0..12_288, 28_672..33_000]);
     }

@@ -6,7 +6,9 @@
 //! block     one piece between two anchors: old extents and changes in, new extents out
 //! changes   which ranges must be looked at again, and what the source says is allocated there
 //! parent    the extents of the snapshot before, where they are needed
-//! build     the plan, the workers, and the manifest
+//! plan      dirty grains, and what a worker must know for each piece
+//! work      one piece on a worker
+//! build     what the workers find, joined with what is taken over
 //! ```
 //! **Architecture Invariant:** a volume has one manifest, whatever was known of it before: what is
 //! built from a parent and its changes equals what is built by reading everything. So the new
@@ -18,10 +20,12 @@ mod block;
 mod build;
 mod changes;
 mod parent;
+mod plan;
 mod rules;
 #[cfg(test)]
 mod tests;
 mod window;
+mod work;
 
 pub use build::{BuildMode, BuiltVolume, NewVolume, build};
 pub use parent::ParentVolume;
