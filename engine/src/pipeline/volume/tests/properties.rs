@@ -12,16 +12,17 @@ const SEEDS: u64 = if cfg!(debug_assertions) { 60 } else { 1_500 };
 const ROUNDS: usize = 6;
 const LEN_MAX: usize = 2 << 20;
 
-struct World {
+/// A volume that changes at random.
+pub(super) struct World {
     random: Random,
-    model: Model,
-    disk: Disk,
-    hints: Vec<u64>,
+    pub model: Model,
+    pub disk: Disk,
+    pub hints: Vec<u64>,
     manifest: Manifest,
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let cutting = match random.below(6) {
             0 => Cutting::Fixed(4096 + random.below(5) as u32 * 3000),
@@ -177,8 +178,8 @@ impl World {
         pages.start * PAGE..(pages.end * PAGE).min(self.disk.bytes.len())
     }
 
-    /// One round; true if both builds agree.
-    fn round(&mut self) -> bool {
+    /// Changes everything at random, and says where bytes or what is allocated changed.
+    pub(super) fn step(&mut self) -> Vec<Range<u64>> {
         let old_len = self.disk.bytes.len();
         let len = match self.random.below(6) {
             0 => self.random.below(LEN_MAX),
@@ -186,7 +187,6 @@ impl World {
             2 => old_len.saturating_sub(self.random.below(100_000)),
             _ => old_len,
         };
-        let mut old_hints = self.hints.clone();
         if self.random.one_in(2) {
             self.hints = self.some_hints();
         }
@@ -202,9 +202,15 @@ impl World {
             let keep = self.random.number();
             self.disk.bad.retain(|sector| sector & keep & 1 == 1);
         }
-        let changed = self.change();
+        self.change()
+    }
+
+    /// One round; true if both builds agree.
+    fn round(&mut self) -> bool {
+        let old_hints = self.hints.clone();
+        let changed = self.step();
         let full = self.model.full(&self.disk, &self.hints);
-        let parent = (&self.manifest, old_hints.as_mut_slice() as &[u64]);
+        let parent = (&self.manifest, old_hints.as_slice());
         let (built, _) = self
             .model
             .incremental(parent, &self.disk, &self.hints, &changed);
