@@ -156,23 +156,13 @@ impl Block<'_> {
         stop > self.at && (change.is_none_or(|change| stop < change) || is_whole_grain)
     }
 
-    /// Cuts anew until an extent ends behind the change that ends at `until`, and behind all that
-    /// begin before that, where an old one does.
-    fn rebuild(&mut self, mut until: u64) -> Result<(), IngestError> {
+    /// Cuts anew until an extent ends at or behind `until`, the end of a change, where an old one
+    /// does. If the next change begins before that, nothing can be taken over, and it goes on.
+    fn rebuild(&mut self, until: u64) -> Result<(), IngestError> {
         loop {
             self.step()?;
             if self.at >= self.task.end {
                 return Ok(());
-            }
-            let begun = self
-                .task
-                .dirty
-                .partition_point(|change| change.start < self.at);
-            if let Some(last) = begun
-                .checked_sub(1)
-                .and_then(|last| self.task.dirty.get(last))
-            {
-                until = until.max(last.end);
             }
             if self.at >= until && self.is_old_boundary() {
                 return Ok(());

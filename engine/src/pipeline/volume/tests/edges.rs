@@ -140,6 +140,25 @@ fn zeros_in_part_of_a_grain_are_a_zero_extent_that_is_not_a_zero_grain() {
 }
 
 #[test]
+fn a_place_in_a_chunk_of_zeros_is_no_boundary_though_a_grain_begins_there() {
+    const KIB: usize = 1024;
+    let model = Model::new((4096, 16_384, 65_536), 65_536, 1 << 20, Cutting::Content);
+    let grain = 5 * 64 * KIB;
+    let mut bytes = noise(1 << 20);
+    bytes[grain - 40 * KIB..grain + 36 * KIB].fill(0);
+    let hint = (grain - 40 * KIB) as u64;
+    let mut stored = Stored::with(model, Disk::new(bytes), vec![hint]);
+    // The longest chunk, all of it zeros, and no grain of them.
+    let boundaries = stored.boundaries();
+    assert!(boundaries.contains(&(grain - 40 * KIB)) && boundaries.contains(&(grain + 24 * KIB)));
+    stored.changed(|disk, _| {
+        let rest = grain - 64 * KIB..grain - 40 * KIB;
+        disk.write(rest.start, &vec![0; rest.len()]);
+        [rest]
+    });
+}
+
+#[test]
 fn a_hole_is_punched_into_chunks_and_filled_again() {
     let mut stored = Stored::new(noise(4 * ANCHOR));
     for (first, last) in [(5, 6), (3, 30), (0, 1), (15, 17), (0, 64), (60, 64)] {

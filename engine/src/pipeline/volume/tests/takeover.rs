@@ -137,6 +137,73 @@ fn any_pattern_of_pages_taken_over_gives_the_pages_of_pushing_everything() {
 }
 
 #[test]
+fn a_page_that_ends_in_zeros_is_opened_where_other_zeros_may_follow() {
+    let backend = Arc::new(RecordingBackend::new(MemoryBackend::new()));
+    let repository = sample_repository::create(backend.clone());
+    let kind = |number: u64| [ExtentKind::Hole, ExtentKind::Zero][(number % 2) as usize];
+    let extent = |number: u64| Extent {
+        len: 100_000 + number,
+        kind: kind(number),
+    };
+    let old: Vec<Extent> = (0..60_000).map(extent).collect();
+    let parent = root(pushed(&repository, &old));
+    let (first, second) = {
+        let repository = sample_repository::open(backend.clone());
+        let reader = ChunkReader::new(&repository, 0).unwrap();
+        let mut cursor = ExtentCursor::new(&reader, &Content::Tree(parent));
+        let mut ends = Vec::new();
+        for index in 1..old.len() {
+            cursor.next().unwrap();
+            if cursor.ahead().is_some() {
+                ends.push(index);
+            }
+        }
+        (ends[0], ends[1])
+    };
+    for kind in [ExtentKind::Hole, ExtentKind::Zero] {
+        for range in [first..first + 1, first - 1..first, first..second] {
+            let (built, new) = replaced_by(&backend, parent, &old, range.clone(), kind);
+            let expected = pushed(&repository, &new);
+            assert_eq!(built, expected, "{range:?}, {kind:?}");
+        }
+    }
+}
+
+/// Takes over everything but `range`, which becomes one extent of `kind`.
+fn replaced_by(
+    backend: &Recorded,
+    parent: ExtentsRoot,
+    extents: &[Extent],
+    range: Range<usize>,
+    kind: ExtentKind,
+) -> (BuiltRoot<ExtentsChild>, Vec<Extent>) {
+    let repository = sample_repository::open(backend.clone());
+    let reader = ChunkReader::new(&repository, 0).unwrap();
+    let parent = ParentVolume {
+        reader: &reader,
+        extents: parent,
+        cuts: None,
+        rules: VolumeRules::small(4096, 65_536, Default::default()),
+        check_chunks: false,
+    };
+    let mut walk = ParentWalk::new(&parent, true, &|_| true);
+    let (start, stop) = (start_of(extents, range.start), start_of(extents, range.end));
+    let extent = Extent {
+        len: stop - start,
+        kind,
+    };
+    let built = sample_repository::with_pages(&repository, small_frames(), |store| {
+        let mut builder = ExtentsBuilder::new();
+        walk.take_over(0..start, false, &mut builder, store)?;
+        builder.push(extent, store)?;
+        walk.take_over(stop..parent.extents.len, true, &mut builder, store)?;
+        builder.finish(store)
+    });
+    let new = [&extents[..range.start], &[extent], &extents[range.end..]].concat();
+    (built, new)
+}
+
+#[test]
 fn a_change_in_a_large_manifest_reads_and_writes_a_few_pages_of_it() {
     let backend = Arc::new(RecordingBackend::new(MemoryBackend::new()));
     let repository = sample_repository::create(backend.clone());
