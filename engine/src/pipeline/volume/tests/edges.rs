@@ -132,7 +132,7 @@ fn zeros_in_part_of_a_grain_are_a_zero_extent_that_is_not_a_zero_grain() {
     let mut bytes = vec![0; 4 * ANCHOR];
     bytes[..10_000].copy_from_slice(&noise(10_000));
     bytes[20_000..60_000].copy_from_slice(&noise(40_000));
-    let mut stored = Stored::with(Model::small(), Disk::new(bytes), vec![10_000]);
+    let mut stored = Stored::with(Model::small(), Disk::new(bytes), vec![10_000, 18_000]);
     for at in (8192..24_576).step_by(511) {
         stored.changed(|disk, _| flip(disk, at));
         stored.changed(|disk, _| flip(disk, at));

@@ -8,11 +8,12 @@ use crate::format::extents::ExtentsChild;
 use crate::format::id::ChunkId;
 use crate::format::name::PackClass;
 use crate::pipeline::volume::VolumeRules;
-use crate::pipeline::volume::parent::{ParentVolume, ParentWalk};
+use crate::pipeline::volume::parent::{ParentVolume, ParentWalk, cuts_that_differ};
 use crate::repository::Repository;
 use crate::repository::chunks::ChunkReader;
 use crate::repository::manifest::builder::BuiltRoot;
 use crate::repository::manifest::content::{ExtentCursor, ExtentStep};
+use crate::repository::manifest::cuts::CutsBuilder;
 use crate::repository::manifest::extents::ExtentsBuilder;
 use crate::storage::memory::MemoryBackend;
 use crate::testing::random::Random;
@@ -201,6 +202,83 @@ fn replaced_by(
     });
     let new = [&extents[..range.start], &[extent], &extents[range.end..]].concat();
     (built, new)
+}
+
+#[test]
+fn an_inner_page_is_not_taken_over_into_the_middle_of_another() {
+    let backend = Arc::new(RecordingBackend::new(MemoryBackend::new()));
+    let repository = sample_repository::create(backend.clone());
+    let old = extents(150_000, &mut Random::new(9));
+    let parent = root(pushed(&repository, &old));
+    let mut ends = Vec::new();
+    {
+        let repository = sample_repository::open(backend.clone());
+        let reader = ChunkReader::new(&repository, 0).unwrap();
+        let mut cursor = ExtentCursor::new(&reader, &Content::Tree(parent));
+        for index in 1..old.len() {
+            cursor.next().unwrap();
+            if cursor.ahead().is_some_and(|page| page.level == 1) {
+                ends.push(index);
+            }
+        }
+    }
+    assert!(!ends.is_empty());
+    // Without its last leaf as it was, an inner page goes on where it ended.
+    for end in ends {
+        let replaced = [end - 1..end];
+        let (built, new) = taken(&backend, parent, &old, &replaced, &|_| true);
+        assert_eq!(built, pushed(&repository, &new), "{replaced:?}");
+    }
+}
+
+#[test]
+fn lists_of_cuts_differ_where_they_differ_however_many_pages_they_share() {
+    let backend = Arc::new(RecordingBackend::new(MemoryBackend::new()));
+    let repository = sample_repository::create(backend.clone());
+    let mut random = Random::new(10);
+    let old: Vec<u64> = (1..60_000).map(|number| number * 5000).collect();
+    let stored = |cuts: &[u64]| {
+        sample_repository::with_pages(&repository, small_frames(), |store| {
+            let mut builder = CutsBuilder::new();
+            cuts.iter().try_for_each(|&cut| builder.push(cut, store))?;
+            builder.finish(store)
+        })
+    };
+    let parent_cuts = stored(&old).root.map(|root| (root.child.page, root.level));
+    for changes in [0, 1, 5, 300] {
+        let (mut new, mut expected) = (old.clone(), Vec::new());
+        for _ in 0..changes {
+            let index = random.below(new.len());
+            match random.below(3) {
+                0 => drop(new.remove(index)),
+                1 => new[index] += 1,
+                _ => new.insert(index, new[index] - 7),
+            }
+        }
+        new.dedup();
+        let only = |these: &[u64], those: &[u64]| -> Vec<u64> {
+            let is_alone = |cut: &u64| those.binary_search(cut).is_err();
+            these.iter().copied().filter(is_alone).collect()
+        };
+        expected.extend(only(&old, &new));
+        expected.extend(only(&new, &old));
+        expected.sort_unstable();
+        let built = stored(&new);
+        let opened = sample_repository::open(backend.clone());
+        let reader = ChunkReader::new(&opened, 0).unwrap();
+        let parent = ParentVolume {
+            reader: &reader,
+            extents: root(pushed(&repository, &[])),
+            cuts: parent_cuts,
+            rules: VolumeRules::small(4096, 65_536, Default::default()),
+            check_chunks: false,
+        };
+        backend.reset();
+        let differ = cuts_that_differ(&parent, &new, &built.leaves).unwrap();
+        assert_eq!(differ, expected);
+        let read = backend.tally(Verb::GetRange, Subject::Pack(PackClass::Meta));
+        assert!(read.calls <= 6 + 3 * changes, "{changes}: {read:?}");
+    }
 }
 
 #[test]
