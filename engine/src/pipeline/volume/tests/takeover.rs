@@ -223,6 +223,10 @@ fn an_inner_page_is_not_taken_over_into_the_middle_of_another() {
         }
     }
     assert!(!ends.is_empty());
+    // One extent behind the first inner page: a leaf of its own, and no root.
+    let shorter = &old[..ends[0] + 1];
+    let (built, new) = taken(&backend, parent, shorter, &[], &|_| true);
+    assert_eq!(built, pushed(&repository, &new));
     // Without its last leaf as it was, an inner page goes on where it ended.
     for end in ends {
         let replaced = [end - 1..end];
