@@ -64,6 +64,8 @@ pub const PAGE_LEN_MAX: usize = 64 * KIB;
 pub const TREE_PAGE_ENTRIES_MEAN: u32 = 64;
 /// One in this many entries of an extents page may end it: they are short and alike.
 pub const EXTENTS_PAGE_ENTRIES_MEAN: u32 = 256;
+/// One in this many cuts of a page may end it: two or three bytes each.
+pub const CUTS_PAGE_ENTRIES_MEAN: u32 = 2_048;
 /// Longest page that a reader accepts: `PAGE_LEN_MAX` plus one entry with all its attributes.
 pub const PAGE_LEN_LIMIT: usize = 4 * MIB;
 /// Most entries or children of one page: one byte each at least, of at most `PAGE_LEN_MAX`.
@@ -74,6 +76,19 @@ pub const RECORD_ITEMS_LIMIT: usize = 65_536;
 pub const PAGE_LEVEL_LIMIT: u8 = 40;
 /// A content of more extents than this is an extents tree instead of a list in its entry.
 pub const EXTENTS_INLINE_MAX: usize = 16;
+
+// --- volumes ------------------------------------------------------------------------------
+
+/// Grain of a volume: one that is all zeros is never chunked.
+pub const VOLUME_GRAIN_LEN: u64 = 64 * KIB as u64;
+/// A chunk ends at every multiple of this: what a change can move ends there, and threads take
+/// such pieces of a volume each on its own.
+pub const VOLUME_ANCHOR_LEN: u64 = 8 * MIB as u64;
+/// Of the hints in a cell of this length one is a cut: a volume full of tiny files has chunks of
+/// a block of its file system on average, and no shorter ones.
+pub const VOLUME_CUT_CELL_LEN: u64 = 4 * KIB as u64;
+/// Shortest fixed chunk that a volume may ask for.
+pub const VOLUME_FIXED_LEN_MIN: u32 = 4 * 1024;
 
 // --- names and attributes -----------------------------------------------------------------
 

@@ -6,6 +6,7 @@ use std::error::Error as _;
 use blockstore::error::Error;
 use blockstore::format::DecodeError;
 use blockstore::format::config::Config;
+use blockstore::format::cuts;
 use blockstore::format::envelope::Header;
 use blockstore::format::extents;
 use blockstore::format::id::RepositoryId;
@@ -89,7 +90,7 @@ fn no_bytes_near_a_vector_are_valid_to_one_decoder_alone() {
 /// Payloads and pages: no checksum hides the structure from a change.
 fn is_mutated(vector: &Vector) -> bool {
     let plain = [
-        "table", "run", "snapshot", "intent", "tree", "scan", "extents",
+        "table", "run", "snapshot", "intent", "tree", "scan", "extents", "cuts",
     ];
     plain.contains(&vector.kind.as_str()) && vector.expect.is_none() && vector.bytes.len() < 4000
 }
@@ -118,6 +119,8 @@ fn decode(vector: &Vector) -> Verdict {
         "scan" => class_only(scan::decode_inner(bytes)),
         "extents" if is_leaf(bytes) => class_only(extents::decode_leaf(bytes)),
         "extents" => class_only(extents::decode_inner(bytes)),
+        "cuts" if is_leaf(bytes) => class_only(cuts::decode_leaf(bytes)),
+        "cuts" => class_only(cuts::decode_inner(bytes)),
         other => panic!("{}: unknown kind {other}", vector.claim),
     }
 }

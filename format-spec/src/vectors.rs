@@ -9,6 +9,7 @@ use crate::reference::keys::Keyring;
 use crate::reference::name::Id;
 use crate::reference::name::ObjectName;
 use crate::reference::object;
+use crate::reference::pages::cuts;
 use crate::reference::pages::extents;
 use crate::reference::pages::scan;
 use crate::reference::pages::tree;
@@ -192,6 +193,7 @@ impl Vector {
             "tree" => tree::decode_tree_page(bytes).map(drop),
             "scan" => scan::decode_scan_page(bytes).map(drop),
             "extents" => extents::decode_extents_page(bytes).map(drop),
+            "cuts" => cuts::decode_cuts_page(bytes).map(drop),
             _ => self.decode_named(bytes),
         }
     }

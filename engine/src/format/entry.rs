@@ -133,6 +133,15 @@ pub enum ExtentKind {
     Hole,
     /// Reads as zeros and is allocated.
     Zero,
+    /// Could not be read from its source; restored as zeros.
+    Unreadable,
+}
+
+impl ExtentKind {
+    /// True for a kind of which two are never neighbours: they are one extent.
+    pub fn merges(self) -> bool {
+        !matches!(self, Self::Chunk(_))
+    }
 }
 
 /// Place of an entry in a tree.

@@ -10,12 +10,15 @@ use crate::limits::{CHUNK_LEN_LIMIT, FILE_LEN_LIMIT};
 const KIND_CHUNK: u64 = 0;
 const KIND_HOLE: u64 = 1;
 const KIND_ZERO: u64 = 2;
+const KIND_UNREADABLE: u64 = 3;
 
 /// One child of an inner page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExtentsChild {
     /// Bytes below.
     pub len: u64,
+    /// True if some of them could not be read from their source.
+    pub unreadable: bool,
     /// The page.
     pub page: PageId,
 }
@@ -26,6 +29,7 @@ pub fn encode_extent(out: &mut Vec<u8>, extent: &Extent) {
         ExtentKind::Chunk(_) => KIND_CHUNK,
         ExtentKind::Hole => KIND_HOLE,
         ExtentKind::Zero => KIND_ZERO,
+        ExtentKind::Unreadable => KIND_UNREADABLE,
     };
     put_varint(out, extent.len << 2 | kind);
     if let ExtentKind::Chunk(id) = extent.kind {
@@ -44,7 +48,7 @@ fn decode_extent(cursor: &mut Cursor<'_>) -> Decoded<Extent> {
         KIND_CHUNK => ExtentKind::Chunk(ChunkId(cursor.array()?)),
         KIND_HOLE => ExtentKind::Hole,
         KIND_ZERO => ExtentKind::Zero,
-        _ => return Err(DecodeError::Malformed("unknown kind of extent")),
+        _ => ExtentKind::Unreadable,
     };
     Ok(Extent { len, kind })
 }
@@ -60,12 +64,25 @@ pub(crate) fn decode_list(mut cursor: Cursor<'_>, count_max: usize) -> Decoded<V
         if total > FILE_LEN_LIMIT {
             return Err(DecodeError::LimitExceeded("length of a file"));
         }
-        let merged = !matches!(extent.kind, ExtentKind::Chunk(_))
-            && list.last().is_some_and(|last| last.kind == extent.kind);
-        ensure(!merged, "two holes or two zeros are neighbours")?;
+        let merged =
+            extent.kind.merges() && list.last().is_some_and(|last| last.kind == extent.kind);
+        ensure(
+            !merged,
+            "two extents without bytes that are one are neighbours",
+        )?;
         list.push(extent);
     }
     Ok(list)
+}
+
+/// Bytes of `extents`, and whether some of them could not be read.
+pub fn sums_of(extents: &[Extent]) -> (u64, bool) {
+    let len = extents
+        .iter()
+        .map(|extent| extent.len)
+        .fold(0, u64::saturating_add);
+    let is_lost = |extent: &Extent| extent.kind == ExtentKind::Unreadable;
+    (len, extents.iter().any(is_lost))
 }
 
 /// A leaf of `extents`.
@@ -92,7 +109,7 @@ pub fn decode_leaf(page: &[u8]) -> Decoded<Vec<Extent>> {
 
 /// Appends one child.
 pub fn encode_child(out: &mut Vec<u8>, child: &ExtentsChild) {
-    put_varint(out, child.len);
+    put_varint(out, child.len << 1 | u64::from(child.unreadable));
     out.extend_from_slice(child.page.as_bytes());
 }
 
@@ -116,7 +133,8 @@ pub fn decode_inner(page: &[u8]) -> Decoded<(u8, Vec<ExtentsChild>)> {
     let mut children = Vec::new();
     let mut total = 0_u64;
     for _ in 0..head.count {
-        let len = cursor.varint()?;
+        let coded = cursor.varint()?;
+        let (len, unreadable) = (coded >> 1, coded & 1 == 1);
         ensure(len > 0, "child without bytes")?;
         total = total.saturating_add(len);
         if total > FILE_LEN_LIMIT {
@@ -124,6 +142,7 @@ pub fn decode_inner(page: &[u8]) -> Decoded<(u8, Vec<ExtentsChild>)> {
         }
         children.push(ExtentsChild {
             len,
+            unreadable,
             page: ChunkId(cursor.array()?),
         });
     }
@@ -142,6 +161,7 @@ mod tests {
             extent(1 << 40, ExtentKind::Hole),
             extent(1, ExtentKind::Zero),
             extent(7, ExtentKind::Chunk(ChunkId([2; 32]))),
+            extent(512, ExtentKind::Unreadable),
         ]
     }
 
@@ -188,9 +208,18 @@ mod tests {
     fn an_inner_page_reads_back() {
         let child = |len, byte| ExtentsChild {
             len,
+            unreadable: byte == 2,
             page: ChunkId([byte; 32]),
         };
         let children = vec![child(5, 1), child(1 << 50, 2)];
-        assert_eq!(decode_inner(&encode_inner(1, &children)), Ok((1, children)));
+        let good = encode_inner(1, &children);
+        assert_eq!(decode_inner(&good), Ok((1, children)));
+        for bit in 0..good.len() * 8 {
+            let mut damaged = good.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            if let Ok((level, children)) = decode_inner(&damaged) {
+                assert_eq!(encode_inner(level, &children), damaged, "bit {bit}");
+            }
+        }
     }
 }

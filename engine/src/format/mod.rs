@@ -7,7 +7,7 @@
 //! ```text
 //! record   config, slot                      clear, §6; CBOR inside, checked by cbor
 //! envelope header, table, tail               around everything sealed, §7
-//! index_run, page > tree scan extents, snapshot      what is sealed, §9, §10, §13
+//! index_run, page > tree scan extents cuts, snapshot what is sealed, §9, §10, §13
 //! ```
 
 #![deny(clippy::indexing_slicing)]
@@ -15,6 +15,7 @@
 pub(crate) mod cbor;
 pub mod config;
 pub mod cursor;
+pub mod cuts;
 pub mod entry;
 pub mod envelope;
 pub mod extents;

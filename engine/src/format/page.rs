@@ -16,6 +16,8 @@ pub enum PageType {
     Scan = 2,
     /// Runs of bytes.
     Extents = 3,
+    /// Forced ends of chunks in a volume.
+    Cuts = 4,
 }
 
 /// Head of a page.
@@ -40,6 +42,7 @@ impl PageHead {
             1 => PageType::Tree,
             2 => PageType::Scan,
             3 => PageType::Extents,
+            4 => PageType::Cuts,
             _ => return Err(DecodeError::Malformed("unknown type of page")),
         };
         let level = cursor.u8()?;

@@ -105,7 +105,7 @@ fn write_extent(
             }
             out.write_all(&bytes).map_err(write_error)
         }
-        ExtentKind::Hole | ExtentKind::Zero => {
+        ExtentKind::Hole | ExtentKind::Zero | ExtentKind::Unreadable => {
             let mut left = extent.len;
             while left > 0 {
                 let len = left.min(ZEROS.len() as u64);

@@ -6,6 +6,7 @@
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::Decoded;
 use crate::format::config::Config;
+use crate::format::cuts;
 use crate::format::entry::{Content, Entry, ExtentKind, Node, TreePath};
 use crate::format::envelope::SealedKind;
 use crate::format::extents;
@@ -300,6 +301,7 @@ fn page_body(inspection: &mut Inspection, page: &[u8]) -> Decoded<()> {
         (PageType::Tree, 0) => tree_leaf(inspection, page),
         (PageType::Scan, 0) => scan_leaf(inspection, page),
         (PageType::Extents, 0) => extents_leaf(inspection, page),
+        (PageType::Cuts, 0) => cuts_leaf(inspection, page),
         _ => inner(inspection, head.page_type, page),
     }
 }
@@ -341,6 +343,7 @@ fn extents_leaf(inspection: &mut Inspection, page: &[u8]) -> Decoded<()> {
             ExtentKind::Chunk(id) => id.to_string(),
             ExtentKind::Hole => "hole".to_owned(),
             ExtentKind::Zero => "zero".to_owned(),
+            ExtentKind::Unreadable => "unreadable".to_owned(),
         };
         inspection.row([
             ("offset", offset.to_string()),
@@ -348,6 +351,13 @@ fn extents_leaf(inspection: &mut Inspection, page: &[u8]) -> Decoded<()> {
             ("from", from),
         ]);
         offset = offset.saturating_add(extent.len);
+    }
+    Ok(())
+}
+
+fn cuts_leaf(inspection: &mut Inspection, page: &[u8]) -> Decoded<()> {
+    for cut in cuts::decode_leaf(page)? {
+        inspection.row([("offset", cut.to_string())]);
     }
     Ok(())
 }
@@ -372,6 +382,11 @@ fn inner(inspection: &mut Inspection, page_type: PageType, page: &[u8]) -> Decod
                 offset = offset.saturating_add(child.len);
                 (begins.to_string(), child.len, child.page)
             };
+            children.into_iter().map(row).collect()
+        }
+        PageType::Cuts => {
+            let (_, children) = cuts::decode_inner(page)?;
+            let row = |child: cuts::CutsChild| (child.first.to_string(), child.count, child.page);
             children.into_iter().map(row).collect()
         }
     };

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::id::ChunkId;
 use crate::format::name::PackClass;
 use crate::format::snapshot::Root;
-use crate::observe::Observer;
+use crate::observe::{Counter, Observer};
 use crate::pipeline::budget::Budget;
 use crate::pipeline::worker::Worker;
 use crate::repository::frame_writer::FrameWriter;
@@ -208,6 +208,17 @@ impl<'s> Ingest<'s> {
     /// True if it is known, without looking, that everything below `root` is stored.
     pub fn is_known_whole(&self, root: &Root) -> bool {
         self.session.is_known_whole(root)
+    }
+
+    /// True if chunks that a snapshot names may be missing for a reason that is known: packs of
+    /// the index that are not there, or parts of the index that cannot be read.
+    pub fn may_lack_chunks(&self) -> bool {
+        self.session.may_lack_chunks()
+    }
+
+    /// Tells the observer.
+    pub fn count(&self, counter: Counter, by: u64) {
+        self.observer.count(counter, by);
     }
 
     /// How memory is divided.

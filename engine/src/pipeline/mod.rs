@@ -18,6 +18,7 @@ pub mod fetch;
 pub mod ingest;
 pub mod parallel;
 mod segments;
+pub mod volume;
 mod worker;
 
 pub use segments::{SegmentResult, submit_run};

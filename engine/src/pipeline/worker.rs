@@ -46,8 +46,7 @@ impl From<Error> for IngestError {
 
 /// One worker of an ingest.
 pub struct Worker<'s> {
-    frames: FrameWriter<'s>,
-    id_key: &'s IdKey,
+    chunks: ChunkStore<'s>,
     chunker: &'s Chunker,
     buffer: Vec<u8>,
     candidates: Vec<Candidate>,
@@ -57,7 +56,14 @@ pub struct Worker<'s> {
     observer: &'s dyn Observer,
 }
 
-/// A piece of a run of data, in a file or volume.
+/// Hashes chunks, and stores those that are new.
+struct ChunkStore<'s> {
+    frames: FrameWriter<'s>,
+    id_key: &'s IdKey,
+    sums: &'s Sums,
+}
+
+/// A piece of a run of data of a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment {
     /// First byte of the piece.
@@ -78,9 +84,13 @@ impl<'s> Worker<'s> {
     ) -> Self {
         let id_key = frames.id_key();
         let (buffer, candidates, cuts) = (Vec::new(), Vec::new(), Vec::new());
-        Self {
+        let chunks = ChunkStore {
             frames,
             id_key,
+            sums,
+        };
+        Self {
+            chunks,
             chunker,
             buffer,
             candidates,
@@ -153,7 +163,33 @@ impl<'s> Worker<'s> {
 
     /// Seals what was gathered.
     pub(crate) fn finish(mut self) -> Result<()> {
-        self.frames.flush()
+        self.chunks.frames.flush()
+    }
+
+    /// The chunker of the repository.
+    pub(super) fn chunker(&self) -> &'s Chunker {
+        self.chunker
+    }
+
+    /// Lends its buffer, to be given back.
+    pub(super) fn take_buffer(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// Takes the buffer back.
+    pub(super) fn return_buffer(&mut self, buffer: Vec<u8>) {
+        self.buffer = buffer;
+    }
+
+    /// Counts bytes that were read.
+    pub(super) fn count_read(&self, len: u64) {
+        self.sums.read_bytes.fetch_add(len, Ordering::Relaxed);
+        self.observer.count(Counter::BytesRead, len);
+    }
+
+    /// Stores a chunk, if it is new, and gives what an extent says of it.
+    pub(super) fn store_chunk(&mut self, chunk: &[u8]) -> Result<ExtentKind> {
+        self.chunks.store(chunk)
     }
 
     /// How many bytes a segment needs: itself, and one longest chunk behind it.
@@ -185,8 +221,7 @@ impl<'s> Worker<'s> {
             }
         }
         let own = found.min((segment.end - segment.start) as usize) as u64;
-        self.sums.read_bytes.fetch_add(own, Ordering::Relaxed);
-        self.observer.count(Counter::BytesRead, own);
+        self.count_read(own);
         Ok(found)
     }
 
@@ -196,35 +231,42 @@ impl<'s> Worker<'s> {
             let chunk = &self.buffer[start..cut];
             let len = chunk.len() as u64;
             start = cut;
-            if is_zero(chunk) {
-                push_extent(extents, len, ExtentKind::Zero);
-                continue;
-            }
-            let id = self.id_key.id_of(chunk);
-            if self.frames.store(id, chunk)? {
-                self.sums.new_chunks.fetch_add(1, Ordering::Relaxed);
-                self.sums.new_bytes.fetch_add(len, Ordering::Relaxed);
-            }
-            extents.push(Extent {
-                len,
-                kind: ExtentKind::Chunk(id),
-            });
+            let kind = self.chunks.store(chunk)?;
+            push_extent(extents, len, kind);
         }
         Ok(())
     }
 }
 
-/// Appends a hole or zero, or lengthens the one at the end.
-fn push_extent(extents: &mut Vec<Extent>, len: u64, kind: ExtentKind) {
+impl ChunkStore<'_> {
+    fn store(&mut self, chunk: &[u8]) -> Result<ExtentKind> {
+        if is_zero(chunk) {
+            return Ok(ExtentKind::Zero);
+        }
+        let id = self.id_key.id_of(chunk);
+        if self.frames.store(id, chunk)? {
+            self.sums.new_chunks.fetch_add(1, Ordering::Relaxed);
+            let len = chunk.len() as u64;
+            self.sums.new_bytes.fetch_add(len, Ordering::Relaxed);
+        }
+        Ok(ExtentKind::Chunk(id))
+    }
+}
+
+/// Appends an extent, or lengthens the one at the end where both are one.
+pub(super) fn push_extent(extents: &mut Vec<Extent>, len: u64, kind: ExtentKind) {
     match extents.last_mut() {
         _ if len == 0 => {}
-        Some(last) if last.kind == kind => last.len += len,
+        Some(last) if last.kind == kind && kind.merges() => last.len += len,
         _ => extents.push(Extent { len, kind }),
     }
 }
 
-/// True if all bytes are zero: content ends the test at its first bytes.
-fn is_zero(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks::<64>();
-    words.iter().all(|word| *word == [0; 64]) && rest.iter().all(|&byte| byte == 0)
+/// True if all bytes are zero: content ends the test at its first bytes, and zeros are compared as
+/// fast as memory gives them.
+pub(super) fn is_zero(bytes: &[u8]) -> bool {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    bytes
+        .chunks(ZEROS.len())
+        .all(|part| *part == ZEROS[..part.len()])
 }

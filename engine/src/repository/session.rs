@@ -161,6 +161,12 @@ impl<'r> Session<'r> {
             })
     }
 
+    /// True if packs are missing, or the index cannot be read whole: chunks that a snapshot names
+    /// may not be there. False says nothing of packs that no index run names any more.
+    pub(crate) fn may_lack_chunks(&self) -> bool {
+        !self.absent.is_empty() || !self.index.damaged_runs().is_empty()
+    }
+
     /// True if the caller must store `id`: it is in no pack yet, and nobody else of this session
     /// is storing it.
     pub(crate) fn claim(&self, id: &ChunkId) -> Result<bool> {

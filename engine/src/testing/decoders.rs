@@ -7,6 +7,8 @@
 
 use crate::format::config::Config;
 use crate::format::cursor::Cursor;
+use crate::format::cuts;
+use crate::format::cuts::CutsLeafWriter;
 use crate::format::envelope::HEADER_LEN;
 use crate::format::envelope::Header;
 use crate::format::envelope::SealedKind;
@@ -66,6 +68,8 @@ pub fn all() -> &'static [Decoder] {
         ("scan_inner", scan_inner),
         ("extents_leaf", extents_leaf),
         ("extents_inner", extents_inner),
+        ("cuts_leaf", cuts_leaf),
+        ("cuts_inner", cuts_inner),
         ("snapshot", snapshot),
         ("intent", intent),
         ("object_name", object_name),
@@ -261,6 +265,22 @@ pub fn extents_leaf(bytes: &[u8]) {
 pub fn extents_inner(bytes: &[u8]) {
     if let Ok((level, children)) = extents::decode_inner(bytes) {
         assert_eq!(extents::encode_inner(level, &children), bytes);
+    }
+}
+
+/// A leaf of cuts.
+pub fn cuts_leaf(bytes: &[u8]) {
+    if let Ok(cuts) = cuts::decode_leaf(bytes) {
+        let mut writer = CutsLeafWriter::default();
+        cuts.iter().for_each(|&cut| writer.push(cut));
+        assert_eq!(writer.finish(), bytes);
+    }
+}
+
+/// An inner page of cuts.
+pub fn cuts_inner(bytes: &[u8]) {
+    if let Ok((level, children)) = cuts::decode_inner(bytes) {
+        assert_eq!(cuts::encode_inner(level, &children), bytes);
     }
 }
 

@@ -385,7 +385,7 @@ fn root_of(id: ChunkId, page: &[u8]) -> Root {
     };
     let root_type = match page_type {
         PageType::Extents => RootType::Extents,
-        PageType::Tree | PageType::Scan => RootType::Tree,
+        PageType::Tree | PageType::Scan | PageType::Cuts => RootType::Tree,
     };
     let scan = ScanRoot { page: id, level };
     Root {

@@ -44,10 +44,11 @@ use crate::repository::chunks::ChunkReader;
 use crate::repository::frame_writer::FrameWriter;
 use crate::repository::keys as repository_keys;
 use crate::repository::keys::SlotOptions;
-use crate::repository::manifest::builder::ContentBuilder;
 use crate::repository::manifest::builder::PageStore;
 use crate::repository::manifest::builder::ScanBuilder;
 use crate::repository::manifest::builder::TreeBuilder;
+use crate::repository::manifest::cuts::CutsBuilder;
+use crate::repository::manifest::extents::ContentBuilder;
 use crate::repository::session::Session;
 use crate::repository::session::SessionOptions;
 use crate::repository::session::Writer;
@@ -69,6 +70,8 @@ const KINDS: [ObjectKind; 6] = [
 const MANY: usize = 250;
 /// Enough extents for a content that is a tree of two leaves.
 const LONG: usize = 130;
+/// Enough cuts that several of them may end a leaf.
+const CUTS: u64 = 20_000;
 /// One extent in so many ends a leaf that is long enough.
 const ENDING_ONE_IN: usize = 40;
 
@@ -205,7 +208,7 @@ impl Contents<'_, '_> {
             let extent = self.extent(20 + index % 50, ends_leaf)?;
             builder.push(extent, pages)?;
         }
-        for kind in [ExtentKind::Hole, ExtentKind::Zero] {
+        for kind in [ExtentKind::Hole, ExtentKind::Zero, ExtentKind::Unreadable] {
             builder.push(Extent { len: 5000, kind }, pages)?;
         }
         builder.finish(pages)
@@ -266,6 +269,7 @@ fn store_volume(contents: &mut Contents<'_, '_>, pages: &mut PageStore<'_>) -> R
     let Content::Tree(root) = contents.content(LONG, pages)? else {
         unreachable!("a content of so many extents is long")
     };
+    store_cuts(pages)?;
     Ok(Root {
         name: b"/dev/disk".to_vec(),
         root_type: RootType::Extents,
@@ -275,6 +279,13 @@ fn store_volume(contents: &mut Contents<'_, '_>, pages: &mut PageStore<'_>) -> R
         bytes: root.len,
         scan: None,
     })
+}
+
+/// Cuts of two leaves at least.
+fn store_cuts(pages: &mut PageStore<'_>) -> Result<()> {
+    let mut builder = CutsBuilder::new();
+    (1..CUTS).try_for_each(|number| builder.push(number * number, pages))?;
+    builder.finish(pages).map(drop)
 }
 
 fn entry(name: &str, node: Node) -> Entry {

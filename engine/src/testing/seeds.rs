@@ -134,6 +134,8 @@ fn pages(seeds: &mut Vec<Seed>) {
             (PageType::Scan, _) => "scan_inner",
             (PageType::Extents, 0) => "extents_leaf",
             (PageType::Extents, _) => "extents_inner",
+            (PageType::Cuts, 0) => "cuts_leaf",
+            (PageType::Cuts, _) => "cuts_inner",
         };
         seeds.push((decoder, page.clone()));
         seeds.push(("page_head", page[..page.len().min(32)].to_vec()));

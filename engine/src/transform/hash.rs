@@ -30,6 +30,11 @@ impl BoundaryKey {
         Self(key)
     }
 
+    /// The hash whose first bytes are the mark of a forced cut at `offset` of a volume.
+    pub fn hash_of_cut(&self, offset: u64) -> [u8; 32] {
+        *blake3::keyed_hash(&self.0, &offset.to_le_bytes()).as_bytes()
+    }
+
     /// The hash whose first bytes are the mark of the entry `name` in `folder`.
     pub fn hash(&self, folder: &[u8], name: &[u8]) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);

@@ -116,7 +116,7 @@ fn make_node(path: &Path, kind: FileType, device: rustix::fs::Dev) -> std::io::R
     )?)
 }
 
-/// Writes a new file: chunks and zeros are written, holes are left out.
+/// Writes a new file: chunks and zeros are written, unreadable extents as zeros, holes are left out.
 fn write_extents(repository: &mut Repository, extents: &[Extent], path: &Path) -> Result<()> {
     let io = |error: std::io::Error| Rejection::io(path.display().to_string(), &error);
     let file = OpenOptions::new()
@@ -129,7 +129,9 @@ fn write_extents(repository: &mut Repository, extents: &[Extent], path: &Path) -
     for extent in extents {
         match &extent.content {
             Content::Hole => {}
-            Content::Zero => write_zeros(&file, offset, extent.len).map_err(io)?,
+            Content::Zero | Content::Unreadable => {
+                write_zeros(&file, offset, extent.len).map_err(io)?
+            }
             Content::Chunk(id) => {
                 let chunk = repository.read_chunk(id)?;
                 if chunk.len() as u64 != extent.len {

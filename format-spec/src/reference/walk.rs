@@ -8,7 +8,9 @@ use crate::reference::fault::Rejection;
 use crate::reference::fault::Result;
 use crate::reference::pages::Page;
 use crate::reference::pages::Place;
+use crate::reference::pages::cuts;
 use crate::reference::pages::extents;
+use crate::reference::pages::extents::Content;
 use crate::reference::pages::extents::Extent;
 use crate::reference::pages::tree;
 use crate::reference::pages::tree::FileContent;
@@ -189,6 +191,51 @@ fn visit_extents(
                         "extents child",
                         "its len is not the sum of all below",
                     ));
+                }
+                let is_lost = |extent: &Extent| extent.content == Content::Unreadable;
+                if extents[first..].iter().any(is_lost) != child.unreadable {
+                    return Err(malformed(
+                        "extents child",
+                        "its flag is not that of an unreadable extent below",
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// All cuts of a volume in order.
+pub fn walk_cuts(root: &[u8; 32], level: u8, fetch: &mut Fetch<'_>) -> Result<Vec<u64>> {
+    let mut cuts = Vec::new();
+    visit_cuts(root, level, true, fetch, &mut cuts)?;
+    if !cuts.is_sorted_by(|before, after| before < after) {
+        return Err(malformed("cuts", "they do not ascend across pages"));
+    }
+    Ok(cuts)
+}
+
+fn visit_cuts(
+    id: &[u8; 32],
+    level: u8,
+    is_root: bool,
+    fetch: &mut Fetch<'_>,
+    found: &mut Vec<u64>,
+) -> Result<()> {
+    match cuts::decode_cuts_page(&fetch(id)?)? {
+        Page::Leaf(leaf) => {
+            check_level(0, level, is_root, 0)?;
+            found.extend(leaf);
+        }
+        Page::Inner(found_level, children) => {
+            check_level(found_level, level, is_root, children.len())?;
+            for child in children {
+                let before = found.len();
+                visit_cuts(&child.page, level - 1, false, fetch, found)?;
+                let below = &found[before..];
+                if below.first() != Some(&child.first) || below.len() as u64 != child.count {
+                    let sentence = "its first cut or their number is not that of all below";
+                    return Err(malformed("cuts child", sentence));
                 }
             }
         }

@@ -49,6 +49,23 @@ impl Pages {
             .map_err(|rejection| rejection.fault)
     }
 
+    fn cuts(&self, root: &Id, level: u8) -> Result<usize, Fault> {
+        let walked = walk::walk_cuts(root, level, &mut |id| self.fetch(id));
+        walked
+            .map(|cuts| cuts.len())
+            .map_err(|rejection| rejection.fault)
+    }
+
+    fn cuts_leaf(&mut self, steps: &[u64]) -> Id {
+        self.add(pages::cuts_leaf(steps))
+    }
+
+    fn cuts_inner(&mut self, children: &[(u64, u64, Id)]) -> Id {
+        let child = |(first, count, id): &(u64, u64, Id)| pages::cuts_child(*first, *count, *id);
+        let encoded: Vec<_> = children.iter().map(child).collect();
+        self.add(pages::page(4, 1, children.len() as u64, &encoded))
+    }
+
     fn extents_leaf(&mut self, extents: &[Vec<u8>]) -> Id {
         self.add(pages::page(3, 0, extents.len() as u64, extents))
     }
@@ -185,4 +202,48 @@ fn entries_ascend_across_pages() {
 fn a_page_that_is_missing_is_missing() {
     let pages = Pages::default();
     assert_eq!(pages.tree(&[0; 32], 0), Err(Fault::Missing));
+}
+
+#[test]
+fn a_child_says_whether_an_unreadable_extent_lies_below() {
+    let mut pages = Pages::default();
+    let (fine, bad) = ([pages::chunk(9, [1; 32])], [pages::unreadable(9)]);
+    let (fine, bad) = (pages.extents_leaf(&fine), pages.extents_leaf(&bad));
+    let silent = pages.extents_inner(1, &[(9, fine), (9, bad)]);
+    assert_eq!(pages.extents(&silent, 1), Err(Fault::Malformed));
+    let mut told =
+        |first: Vec<u8>, second: Vec<u8>| pages.add(pages::page(3, 1, 2, &[first, second]));
+    let right = told(
+        pages::extents_child(9, fine),
+        pages::unreadable_child(9, bad),
+    );
+    let wrong = told(
+        pages::unreadable_child(9, fine),
+        pages::unreadable_child(9, bad),
+    );
+    assert_eq!(pages.extents(&right, 1), Ok(2));
+    assert_eq!(pages.extents(&wrong, 1), Err(Fault::Malformed));
+}
+
+#[test]
+fn cuts_ascend_across_pages_and_children_say_what_is_below() {
+    let mut pages = Pages::default();
+    let (a, b) = (pages.cuts_leaf(&[5, 5]), pages.cuts_leaf(&[20, 1, 1]));
+    let good = pages.cuts_inner(&[(5, 2, a), (20, 3, b)]);
+    assert_eq!(pages.cuts(&good, 1), Ok(5));
+    assert_eq!(pages.cuts(&a, 0), Ok(2));
+    assert_eq!(pages.cuts(&a, 1), Err(Fault::Malformed));
+    for children in [
+        [(5, 2, a), (19, 3, b)],
+        [(5, 2, a), (20, 2, b)],
+        [(4, 2, a), (20, 3, b)],
+    ] {
+        let wrong = pages.cuts_inner(&children);
+        assert_eq!(pages.cuts(&wrong, 1), Err(Fault::Malformed));
+    }
+    let late = pages.cuts_leaf(&[5, 100]);
+    let crossed = pages.cuts_inner(&[(5, 2, late), (20, 3, b)]);
+    assert_eq!(pages.cuts(&crossed, 1), Err(Fault::Malformed));
+    let single = pages.cuts_inner(&[(5, 2, a)]);
+    assert_eq!(pages.cuts(&single, 1), Err(Fault::Malformed));
 }

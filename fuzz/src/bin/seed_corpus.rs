@@ -23,6 +23,7 @@ fn targets_of(kind: &str) -> &'static [&'static str] {
         "tree" => &["tree_leaf", "tree_inner", "page_head"],
         "scan" => &["scan_leaf", "scan_inner", "page_head"],
         "extents" => &["extents_leaf", "extents_inner", "page_head"],
+        "cuts" => &["cuts_leaf", "cuts_inner", "page_head"],
         _ => &[],
     }
 }

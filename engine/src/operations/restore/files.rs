@@ -137,7 +137,7 @@ impl<'r> FileRestorer<'r> {
                     offset += len;
                 }
                 ExtentStep::Extent(Extent { len, kind }) => {
-                    if kind == ExtentKind::Zero {
+                    if matches!(kind, ExtentKind::Zero | ExtentKind::Unreadable) {
                         file.zeros.lock().push((offset, len));
                     }
                     offset += len;
@@ -306,7 +306,7 @@ impl<'r> FileRestorer<'r> {
                     target.read_at(offset, &mut buffer)?;
                     id_key.id_of(&buffer) == id
                 }
-                ExtentKind::Hole | ExtentKind::Zero => {
+                ExtentKind::Hole | ExtentKind::Zero | ExtentKind::Unreadable => {
                     is_zero(target, offset, extent.len, &mut buffer)?
                 }
             };

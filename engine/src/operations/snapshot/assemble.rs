@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::format::entry::{Content, Entry, ExtentKind, FolderPath, Metadata, Node, TreePath};
+use crate::format::entry::{Content, Entry, FolderPath, Metadata, Node, TreePath};
 use crate::format::scan::ScanChild;
 use crate::format::scan::Seen;
 use crate::format::tree::TreeChild;
@@ -21,9 +21,8 @@ use crate::operations::snapshot::content::{
 };
 use crate::operations::snapshot::walk::RootTotals;
 use crate::pipeline::ingest::{Ingest, Ticket};
-use crate::repository::manifest::builder::{
-    BuiltRoot, ContentBuilder, PageStore, ScanBuilder, TreeBuilder,
-};
+use crate::repository::manifest::builder::{BuiltRoot, PageStore, ScanBuilder, TreeBuilder};
+use crate::repository::manifest::extents::ContentBuilder;
 use crate::sources::folder::{FolderSource, ScanStart, Stat, problem_of};
 
 /// Entries that wait for the oldest at most.
@@ -442,9 +441,9 @@ fn is_canonical(content: &Content) -> bool {
     match content {
         Content::Inline(extents) => {
             extents.len() <= EXTENTS_INLINE_MAX
-                && extents.windows(2).all(|pair| {
-                    pair[0].kind != pair[1].kind || matches!(pair[0].kind, ExtentKind::Chunk(_))
-                })
+                && extents
+                    .windows(2)
+                    .all(|pair| pair[0].kind != pair[1].kind || !pair[0].kind.merges())
         }
         Content::Tree(_) => true,
     }

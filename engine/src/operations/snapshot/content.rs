@@ -11,7 +11,8 @@ use crate::limits::READ_ATTEMPTS;
 use crate::observe::Problem;
 use crate::pipeline::ingest::{Ingest, Ticket};
 use crate::pipeline::{IngestError, ReadAt, SegmentResult, Worker, submit_run};
-use crate::repository::manifest::builder::{ContentBuilder, PageStore};
+use crate::repository::manifest::builder::PageStore;
+use crate::repository::manifest::extents::ContentBuilder;
 use crate::sources::folder::{FolderHandle, FolderSource, SourceFile, Stat, problem_of};
 
 /// Segment results that wait for a large file's builder before the oldest is waited for.

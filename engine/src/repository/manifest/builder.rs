@@ -1,23 +1,20 @@
 //! Building manifests: entries go in in order, pages are stored as they end, a root comes out.
 
 use crate::error::Result;
-use crate::format::entry::{
-    Content, Entry, Extent, ExtentKind, ExtentsRoot, FolderPath, Node, TreePath,
-};
-use crate::format::extents::{self, ExtentsChild};
+use crate::format::entry::{Entry, FolderPath, Node, TreePath};
 use crate::format::id::PageId;
 use crate::format::page::{ends_page, mark_of};
 use crate::format::scan::{ScanChild, ScanLeafWriter, Seen};
 use crate::format::tree::{TreeChild, TreeLeafWriter};
-use crate::limits::{EXTENTS_INLINE_MAX, EXTENTS_PAGE_ENTRIES_MEAN, TREE_PAGE_ENTRIES_MEAN};
+use crate::limits::TREE_PAGE_ENTRIES_MEAN;
 use crate::repository::frame_writer::FrameWriter;
 use crate::repository::keys::Keys;
-use crate::repository::manifest::shape::{Extents, Scan, Shape, Tree};
+use crate::repository::manifest::shape::{Scan, Shape, Tree};
 
 /// Stores pages: names each by its id and passes it on to the frames of meta packs.
 pub struct PageStore<'s> {
     frames: FrameWriter<'s>,
-    keys: &'s Keys,
+    pub(super) keys: &'s Keys,
 }
 
 impl<'s> PageStore<'s> {
@@ -27,7 +24,7 @@ impl<'s> PageStore<'s> {
     }
 
     /// Stores a page, if it is new.
-    fn put(&mut self, page: &[u8]) -> Result<PageId> {
+    pub(super) fn put(&mut self, page: &[u8]) -> Result<PageId> {
         let id = self.keys.page_id().id_of(page);
         self.frames.store(id, page)?;
         Ok(id)
@@ -49,7 +46,7 @@ pub struct BuiltRoot<C> {
 }
 
 /// The inner levels above the leaves that were stored so far.
-struct Levels<S: Shape> {
+pub(super) struct Levels<S: Shape> {
     levels: Vec<Level<S::Child>>,
 }
 
@@ -63,27 +60,33 @@ struct Level<C> {
     scratch: Vec<u8>,
 }
 
+impl<C> Default for Level<C> {
+    fn default() -> Self {
+        let (children, scratch) = (Vec::new(), Vec::new());
+        Self {
+            children,
+            entries_len: 0,
+            ended: 0,
+            scratch,
+        }
+    }
+}
+
 impl<S: Shape> Levels<S> {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { levels: Vec::new() }
     }
 
     /// Adds a page that ended at height `at` below these levels, and ends pages above it.
-    fn push(
+    pub(super) fn push(
         &mut self,
         mut at: usize,
         mut child: S::Child,
         store: &mut PageStore<'_>,
     ) -> Result<()> {
         loop {
-            if self.levels.len() == at {
-                let (children, scratch) = (Vec::new(), Vec::new());
-                self.levels.push(Level {
-                    children,
-                    entries_len: 0,
-                    ended: 0,
-                    scratch,
-                });
+            while self.levels.len() <= at {
+                self.levels.push(Level::default());
             }
             let level = &mut self.levels[at];
             level.scratch.clear();
@@ -101,6 +104,28 @@ impl<S: Shape> Levels<S> {
         }
     }
 
+    /// True if no page of a level below `at` is being gathered.
+    pub(super) fn is_between_pages(&self, at: usize) -> bool {
+        self.levels.iter().take(at).all(|l| l.children.is_empty())
+    }
+
+    /// Adds a page of height `at` that was stored before, with all below it. No page of a level
+    /// below may be being gathered.
+    pub(super) fn push_stored(
+        &mut self,
+        at: usize,
+        child: S::Child,
+        store: &mut PageStore<'_>,
+    ) -> Result<()> {
+        debug_assert!(self.is_between_pages(at));
+        self.push(at, child, store)?;
+        // The page has pages below it: what comes next on those levels is no root.
+        for level in self.levels.iter_mut().take(at) {
+            level.ended += 1;
+        }
+        Ok(())
+    }
+
     fn end_page(&mut self, at: usize, store: &mut PageStore<'_>) -> Result<S::Child> {
         let level = &mut self.levels[at];
         let page = store.put(&S::encode_inner(at as u8 + 1, &level.children))?;
@@ -112,7 +137,7 @@ impl<S: Shape> Levels<S> {
     }
 
     /// Ends all pages; a level of one page is the root.
-    fn finish(mut self, store: &mut PageStore<'_>) -> Result<BuiltRoot<S::Child>> {
+    pub(super) fn finish(mut self, store: &mut PageStore<'_>) -> Result<BuiltRoot<S::Child>> {
         let mut at = 0;
         loop {
             let level = self.levels.get(at).expect("something was pushed");
@@ -284,108 +309,5 @@ impl ScanBuilder {
 impl Default for ScanBuilder {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// Builds the content of one file or volume from extents in order. Short contents stay a list;
-/// pages are stored only once there are too many extents for that.
-#[derive(Default)]
-pub struct ContentBuilder {
-    /// The newest extent: a neighbour may still be merged into it.
-    last: Option<Extent>,
-    /// The extents before it: all of them while the content is short, those of the leaf that is
-    /// being gathered once it is long.
-    settled: Vec<Extent>,
-    /// Encoded length of the leaf, bytes.
-    entries_len: usize,
-    scratch: Vec<u8>,
-    /// Set once the content is long.
-    levels: Option<Levels<Extents>>,
-}
-
-impl ContentBuilder {
-    /// Appends an extent; neighbouring holes and zeros become one.
-    pub fn push(&mut self, extent: Extent, store: &mut PageStore<'_>) -> Result<()> {
-        match &mut self.last {
-            _ if extent.len == 0 => Ok(()),
-            Some(last)
-                if last.kind == extent.kind && !matches!(extent.kind, ExtentKind::Chunk(_)) =>
-            {
-                last.len += extent.len;
-                Ok(())
-            }
-            last => {
-                let before = last.replace(extent);
-                before.map_or(Ok(()), |before| self.settle(before, store))
-            }
-        }
-    }
-
-    /// The content.
-    pub fn finish(mut self, store: &mut PageStore<'_>) -> Result<Content> {
-        if let Some(last) = self.last.take() {
-            self.settle(last, store)?;
-        }
-        if self.levels.is_some() && !self.settled.is_empty() {
-            self.end_leaf(store)?;
-        }
-        let Some(levels) = self.levels else {
-            return Ok(Content::Inline(self.settled));
-        };
-        let root = levels.finish(store)?;
-        let ExtentsChild { len, page } = root.child;
-        Ok(Content::Tree(ExtentsRoot {
-            len,
-            page,
-            level: root.level,
-        }))
-    }
-
-    /// Takes an extent that will not change any more.
-    fn settle(&mut self, extent: Extent, store: &mut PageStore<'_>) -> Result<()> {
-        if self.levels.is_some() {
-            return self.append(extent, store);
-        }
-        self.settled.push(extent);
-        if self.settled.len() <= EXTENTS_INLINE_MAX {
-            return Ok(());
-        }
-        self.levels = Some(Levels::new());
-        let list = std::mem::take(&mut self.settled);
-        list.into_iter()
-            .try_for_each(|extent| self.append(extent, store))
-    }
-
-    /// Appends to the leaf of a long content, and ends the leaf if the extent says so.
-    fn append(&mut self, extent: Extent, store: &mut PageStore<'_>) -> Result<()> {
-        self.scratch.clear();
-        extents::encode_extent(&mut self.scratch, &extent);
-        self.entries_len += self.scratch.len();
-        self.settled.push(extent);
-        let mark = match extent.kind {
-            ExtentKind::Chunk(id) => mark_of(&id.0),
-            // No multiple of anything: holes and zeros end a page by its length alone.
-            ExtentKind::Hole | ExtentKind::Zero => 1,
-        };
-        if ends_page(self.entries_len, mark, EXTENTS_PAGE_ENTRIES_MEAN) {
-            self.end_leaf(store)?;
-        }
-        Ok(())
-    }
-
-    fn end_leaf(&mut self, store: &mut PageStore<'_>) -> Result<()> {
-        let page = store.put(&extents::encode_leaf(&self.settled))?;
-        let len = self
-            .settled
-            .iter()
-            .map(|extent| extent.len)
-            .fold(0, u64::saturating_add);
-        self.settled.clear();
-        self.entries_len = 0;
-        let levels = self
-            .levels
-            .as_mut()
-            .expect("only a long content ends leaves");
-        levels.push(0, ExtentsChild { len, page }, store)
     }
 }

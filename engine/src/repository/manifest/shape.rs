@@ -1,6 +1,7 @@
-//! What tells trees, scans and extents apart while their pages are built and walked.
+//! What tells trees, scans, extents and cuts apart while their pages are built and walked.
 
 use crate::format::Decoded;
+use crate::format::cuts::{self, CutsChild};
 use crate::format::entry::{FolderPath, TreePath};
 use crate::format::extents::{self, ExtentsChild};
 use crate::format::id::PageId;
@@ -50,6 +51,10 @@ pub enum Scan {}
 /// Runs of bytes.
 #[derive(Debug)]
 pub(crate) enum Extents {}
+
+/// Forced ends of chunks.
+#[derive(Debug)]
+pub(crate) enum Cuts {}
 
 impl Shape for Tree {
     type Child = TreeChild;
@@ -174,10 +179,44 @@ impl Shape for Extents {
             .iter()
             .map(|child| child.len)
             .fold(0, u64::saturating_add);
-        ExtentsChild { len, page }
+        let unreadable = children.iter().any(|child| child.unreadable);
+        ExtentsChild {
+            len,
+            unreadable,
+            page,
+        }
     }
 
     fn page(child: &ExtentsChild) -> PageId {
+        child.page
+    }
+}
+
+impl Shape for Cuts {
+    type Child = CutsChild;
+
+    fn encode_child(out: &mut Vec<u8>, child: &CutsChild) {
+        cuts::encode_child(out, child);
+    }
+
+    fn encode_inner(level: u8, children: &[CutsChild]) -> Vec<u8> {
+        cuts::encode_inner(level, children)
+    }
+
+    fn decode_inner(page: &[u8]) -> Decoded<(u8, Vec<CutsChild>)> {
+        cuts::decode_inner(page)
+    }
+
+    fn join(children: &[CutsChild], page: PageId) -> CutsChild {
+        let counts = children.iter().map(|child| child.count);
+        CutsChild {
+            first: children[0].first,
+            count: counts.fold(0, u64::saturating_add),
+            page,
+        }
+    }
+
+    fn page(child: &CutsChild) -> PageId {
         child.page
     }
 }

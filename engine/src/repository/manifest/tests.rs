@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::format::entry::{Content, Extent, ExtentKind, TreePath};
-use crate::format::id::ChunkId;
+use crate::error::ErrorKind;
+use crate::format::cuts::{self, CutsChild, CutsLeafWriter};
+use crate::format::entry::{Content, Extent, ExtentKind, ExtentsRoot, TreePath};
+use crate::format::extents::{self, ExtentsChild};
+use crate::format::id::{ChunkId, PageId};
 use crate::repository::Repository;
 use crate::repository::chunks::ChunkReader;
-use crate::repository::manifest::builder::ContentBuilder;
 use crate::repository::manifest::content::{ExtentCursor, ExtentStep};
 use crate::repository::manifest::cursor::{Ahead, Cursor, Step};
+use crate::repository::manifest::cuts::CutsCursor;
+use crate::repository::manifest::extents::ContentBuilder;
 use crate::repository::manifest::{Scan, Tree};
 use crate::repository::session::SessionOptions;
 use crate::storage::memory::MemoryBackend;
@@ -165,4 +169,95 @@ fn a_damaged_page_costs_its_own_entries_and_the_rest_is_walked() {
     assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), found.len());
     let missing = tree.paths().count() - found.len();
     assert_eq!(lost, [(first.clone(), missing as u64)]);
+}
+
+fn cuts_leaf(cuts: &[u64]) -> Vec<u8> {
+    let mut writer = CutsLeafWriter::default();
+    cuts.iter().for_each(|&cut| writer.push(cut));
+    writer.finish()
+}
+
+#[test]
+fn children_of_cuts_say_the_first_cut_and_how_many() {
+    let (backend, repository) = repository();
+    let leaves = [
+        cuts_leaf(&[5, 9]),
+        cuts_leaf(&[20, 21, 30]),
+        cuts_leaf(&[8, 25]),
+    ];
+    let children = |of: &[(u64, u64, usize)], ids: &[PageId]| -> Vec<CutsChild> {
+        let child = |&(first, count, leaf): &(u64, u64, usize)| CutsChild {
+            first,
+            count,
+            page: ids[leaf],
+        };
+        of.iter().map(child).collect()
+    };
+    type Case = (&'static [(u64, u64, usize)], Option<&'static [u64]>);
+    let cases: [Case; 5] = [
+        (&[(5, 2, 0), (20, 3, 1)], Some(&[5, 9, 20, 21, 30])),
+        (&[(4, 2, 0), (20, 3, 1)], None),
+        (&[(5, 2, 0), (20, 4, 1)], None),
+        (&[(5, 3, 0), (20, 3, 1)], None),
+        (&[(8, 2, 2), (20, 3, 1)], None),
+    ];
+    for (of, expected) in cases {
+        let root = sample_repository::with_pages(&repository, small_frames(), |store| {
+            let ids: Vec<PageId> = leaves
+                .iter()
+                .map(|leaf| store.put(leaf))
+                .collect::<crate::error::Result<_>>()?;
+            store.put(&cuts::encode_inner(1, &children(of, &ids)))
+        });
+        let opened = sample_repository::open(backend.clone());
+        let reader = ChunkReader::new(&opened, CACHE).unwrap();
+        let mut cursor = CutsCursor::new(&reader, root, 1);
+        let mut found = Vec::new();
+        let outcome = loop {
+            match cursor.next() {
+                Ok(Some(cut)) => found.push(cut),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.kind()),
+            }
+        };
+        match expected {
+            Some(expected) => assert_eq!((outcome, found.as_slice()), (Ok(()), expected)),
+            None => assert_eq!(outcome, Err(ErrorKind::Damaged), "{of:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_page_of_extents_that_does_not_hold_what_its_child_says_is_lost() {
+    let (backend, repository) = repository();
+    let lost = Extent {
+        len: 512,
+        kind: ExtentKind::Unreadable,
+    };
+    let leaf = extents::encode_leaf(&[extent(0), lost]);
+    for (len, unreadable, is_lost) in [(522, true, false), (522, false, true), (521, true, true)] {
+        let root = sample_repository::with_pages(&repository, small_frames(), |store| {
+            let page = store.put(&leaf)?;
+            let child = |len, unreadable| ExtentsChild {
+                len,
+                unreadable,
+                page,
+            };
+            let children = [child(len, unreadable), child(522, true)];
+            let page = store.put(&extents::encode_inner(1, &children))?;
+            let len = len + 522;
+            Ok(ExtentsRoot {
+                len,
+                page,
+                level: 1,
+            })
+        });
+        let opened = sample_repository::open(backend.clone());
+        let reader = ChunkReader::new(&opened, CACHE).unwrap();
+        let mut cursor = ExtentCursor::new(&reader, &Content::Tree(root));
+        let first = cursor.next().unwrap().unwrap();
+        assert_eq!(matches!(first, ExtentStep::Lost { .. }), is_lost);
+        cursor.seek(len + 1).unwrap();
+        assert_eq!(cursor.offset(), len);
+    }
 }

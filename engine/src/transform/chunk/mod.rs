@@ -100,9 +100,17 @@ impl Chunker {
     /// longest chunk or the rest of the stream.
     fn first_chunk_len(&self, data: &[u8]) -> usize {
         let longest = data.len().min(self.sizes.max());
+        self.first_chunk(data, true).unwrap_or(longest)
+    }
+
+    /// Length of the first chunk of a stream that begins with `data`, and `ends` with it or goes
+    /// on; nothing while bytes behind `data` decide it.
+    pub fn first_chunk(&self, data: &[u8], ends: bool) -> Option<usize> {
+        let longest = data.len().min(self.sizes.max());
         let shortest = self.sizes.min();
+        let is_decided = ends || longest == self.sizes.max();
         if longest <= shortest {
-            return longest;
+            return is_decided.then_some(longest);
         }
         let found = self.visit(data, shortest - 1, longest, |candidate| {
             if candidate.hard || candidate.end >= self.sizes.avg() {
@@ -111,7 +119,7 @@ impl Chunker {
                 ControlFlow::Continue(())
             }
         });
-        found.break_value().unwrap_or(longest)
+        found.break_value().or(is_decided.then_some(longest))
     }
 
     /// Calls `visit` with each candidate in `from < end <= to`, ascending, until it breaks.

@@ -1,7 +1,6 @@
 //! Pages of extents (FORMAT.md section 10.3), and the lists of extents that stand in entries of trees.
 
 use crate::reference::bytes::Reader;
-use crate::reference::fault::Fault;
 use crate::reference::fault::Result;
 use crate::reference::pages;
 use crate::reference::pages::Page;
@@ -19,6 +18,8 @@ pub enum Content {
     Hole,
     /// Zeros, allocated.
     Zero,
+    /// Zeros in the place of what could not be read from the source.
+    Unreadable,
 }
 
 /// A run of a file or volume.
@@ -35,6 +36,8 @@ pub struct Extent {
 pub struct Child {
     /// Sum of all below.
     pub len: u64,
+    /// Whether an unreadable extent lies below.
+    pub unreadable: bool,
     /// The page.
     pub page: [u8; 32],
 }
@@ -58,10 +61,12 @@ pub fn decode_extents_page(bytes: &[u8]) -> Result<Page<Extent, Child>> {
 }
 
 fn read_child(reader: &mut Reader<'_>) -> Result<Child> {
-    let len = reader.varint()?;
+    let len_flag = reader.varint()?;
+    let len = len_flag >> 1;
     reader.require(len > 0, "a child is empty")?;
     Ok(Child {
         len,
+        unreadable: len_flag & 1 == 1,
         page: reader.array()?,
     })
 }
@@ -78,7 +83,7 @@ pub fn read_extent(reader: &mut Reader<'_>) -> Result<Extent> {
         }
         1 => Content::Hole,
         2 => Content::Zero,
-        _ => return Err(reader.fault(Fault::Malformed, "an unknown kind of extent")),
+        _ => Content::Unreadable,
     };
     Ok(Extent { len, content })
 }
@@ -93,7 +98,7 @@ pub fn check_extents(reader: &Reader<'_>, extents: &[Extent]) -> Result<u64> {
     let split = extents
         .windows(2)
         .any(|pair| would_be_one(&pair[0], &pair[1]));
-    reader.require(!split, "two holes or two zeros are neighbours")?;
+    reader.require(!split, "two neighbours that are one extent")?;
     sum(reader, extents.iter().map(|extent| extent.len))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! What needs several pages (order across pages, parents, leaders, sums) is in `walk`.
 
+pub mod cuts;
 pub mod extents;
 pub mod scan;
 pub mod tree;

@@ -94,6 +94,10 @@ pub(crate) fn zero(len: u64) -> Vec<u8> {
     varint(len << 2 | 2)
 }
 
+pub(crate) fn unreadable(len: u64) -> Vec<u8> {
+    varint(len << 2 | 3)
+}
+
 pub(crate) fn tree_leaf(owners: &[Vec<u8>], count: u64, groups: &[Vec<u8>]) -> Vec<u8> {
     let body = [
         vec![varint(owners.len() as u64)],
@@ -136,5 +140,19 @@ pub(crate) fn scan_child(folder: &[u8], name: &[u8], entries: u64, id: [u8; 32])
 }
 
 pub(crate) fn extents_child(len: u64, id: [u8; 32]) -> Vec<u8> {
-    [varint(len), id.to_vec()].concat()
+    [varint(len << 1), id.to_vec()].concat()
+}
+
+/// A child with an unreadable extent below.
+pub(crate) fn unreadable_child(len: u64, id: [u8; 32]) -> Vec<u8> {
+    [varint(len << 1 | 1), id.to_vec()].concat()
+}
+
+pub(crate) fn cuts_leaf(steps: &[u64]) -> Vec<u8> {
+    let steps: Vec<_> = steps.iter().map(|&step| varint(step)).collect();
+    page(4, 0, steps.len() as u64, &steps)
+}
+
+pub(crate) fn cuts_child(first: u64, count: u64, id: [u8; 32]) -> Vec<u8> {
+    [varint(first), varint(count), id.to_vec()].concat()
 }

@@ -1,4 +1,4 @@
-//! Vectors of pages: trees, scans and extents.
+//! Vectors of pages: trees, scans, extents and cuts.
 
 use crate::encode::pages;
 use crate::encode::pages::Entry;
@@ -11,6 +11,7 @@ use crate::encode::pages::place;
 use crate::encode::pages::root_entry;
 use crate::encode::pages::tree_child;
 use crate::encode::pages::tree_leaf;
+use crate::encode::pages::unreadable;
 use crate::encode::pages::xattr;
 use crate::encode::pages::zero;
 use crate::make::LIMIT;
@@ -31,6 +32,7 @@ pub(crate) fn all() -> Vec<Set> {
         scan(),
         extents_leaf(),
         extents_inner(),
+        cuts(),
     ]
 }
 
@@ -602,8 +604,8 @@ fn tree_contents() -> Set {
     set.add(
         "content_kinds",
         VALID,
-        "a chunk, a hole, a zero",
-        short(&[chunk(9, [1; 32]), hole(1 << 40), zero(5)]),
+        "a chunk, a hole, a zero, an unreadable extent",
+        short(&[chunk(9, [1; 32]), hole(1 << 40), zero(5), unreadable(512)]),
     );
     let sixteen: Vec<Vec<u8>> = (1..=16).map(|n| chunk(4096, [n; 32])).collect();
     set.add("content_16", VALID, "16 extents are short", short(&sixteen));
@@ -631,12 +633,6 @@ fn tree_contents() -> Set {
         MALFORMED,
         "a hole of no bytes",
         short(&[hole(0)]),
-    );
-    set.add(
-        "content_kind_3",
-        MALFORMED,
-        "extent kind 3 is unknown",
-        short(&[vec![4 << 2 | 3]]),
     );
     set.add(
         "content_cut",
@@ -842,8 +838,14 @@ fn extents_leaf() -> Set {
         hole(1 << 30),
         zero(65_536),
         chunk(1, [2; 32]),
+        unreadable(4096),
     ]);
-    set.add("leaf", VALID, "chunks, a hole and a zero", valid.clone());
+    set.add(
+        "leaf",
+        VALID,
+        "chunks, a hole, a zero and an unreadable extent",
+        valid.clone(),
+    );
     set.add("leaf_empty", VALID, "an empty manifest", leaf(&[]));
     set.add(
         "hole_then_zero",
@@ -888,10 +890,22 @@ fn extents_leaf() -> Set {
         leaf(&[zero(0)]),
     );
     set.add(
-        "kind_3",
+        "unreadable_empty",
         MALFORMED,
-        "kind 3 is unknown",
-        leaf(&[vec![1 << 2 | 3]]),
+        "an unreadable extent of no bytes",
+        leaf(&[unreadable(0)]),
+    );
+    set.add(
+        "unreadables",
+        MALFORMED,
+        "two unreadable extents are neighbours",
+        leaf(&[unreadable(1), unreadable(1)]),
+    );
+    set.add(
+        "zero_then_unreadable",
+        VALID,
+        "a zero and an unreadable extent may be neighbours",
+        leaf(&[zero(1), unreadable(1), hole(1)]),
     );
     set.add(
         "holes",
@@ -952,12 +966,24 @@ fn extents_inner() -> Set {
         "equal children may be neighbours",
         inner(1, &[a.clone(), a.clone()]),
     );
+    set.add(
+        "inner_unreadable",
+        VALID,
+        "a child with an unreadable extent below",
+        inner(1, &[a.clone(), pages::unreadable_child(512, [9; 32])]),
+    );
     set.add("inner_empty", MALFORMED, "no children", inner(1, &[]));
     set.add(
         "inner_child_empty",
         MALFORMED,
         "a child of no bytes",
         inner(1, &[a.clone(), pages::extents_child(0, [9; 32])]),
+    );
+    set.add(
+        "inner_child_empty_unreadable",
+        MALFORMED,
+        "a child of no bytes, none of them readable",
+        inner(1, &[a.clone(), pages::unreadable_child(0, [9; 32])]),
     );
     set.add(
         "inner_level_limit",
@@ -983,6 +1009,114 @@ fn extents_inner() -> Set {
         TRUNCATED,
         "a page id of 31 bytes",
         &inner(1, std::slice::from_ref(&a))[..37],
+    );
+    set
+}
+
+fn cuts() -> Set {
+    let mut set = Set::new("cuts", "", "");
+    let valid = pages::cuts_leaf(&[4096, 1904, 2192, 1 << 30]);
+    set.add("leaf", VALID, "four cuts", valid.clone());
+    set.add("one", VALID, "one cut, the least", pages::cuts_leaf(&[1]));
+    let greatest = (1 << 62) - 1;
+    set.add(
+        "greatest",
+        VALID,
+        "the greatest cut",
+        pages::cuts_leaf(&[greatest]),
+    );
+    set.add(
+        "limit",
+        LIMIT,
+        "a cut of 2^62",
+        pages::cuts_leaf(&[greatest, 1]),
+    );
+    let wraps = pages::cuts_leaf(&[1, u64::MAX]);
+    set.add("wraps", LIMIT, "steps sum to 2^64", wraps);
+    set.add("empty", MALFORMED, "no cuts", pages::cuts_leaf(&[]));
+    set.add(
+        "first_zero",
+        MALFORMED,
+        "a cut at 0",
+        pages::cuts_leaf(&[0]),
+    );
+    set.add("twice", MALFORMED, "a cut twice", pages::cuts_leaf(&[7, 0]));
+    set.add(
+        "count_limit",
+        LIMIT,
+        "65,537 cuts",
+        pages::cuts_leaf(&[1; 65_537]),
+    );
+    set.add(
+        "type",
+        MALFORMED,
+        "an extents page where cuts are",
+        [&[3], &valid[1..]].concat(),
+    );
+    set.add(
+        "cut",
+        TRUNCATED,
+        "the last byte is absent",
+        &valid[..valid.len() - 1],
+    );
+    set.add(
+        "longer",
+        MALFORMED,
+        "a byte follows",
+        [&valid[..], &[1]].concat(),
+    );
+    let inner = |children: &[Vec<u8>]| pages::page(4, 1, children.len() as u64, children);
+    let [a, b] = [(5, 1), (900, 2)].map(|(first, n)| pages::cuts_child(first, 3, [n; 32]));
+    set.add(
+        "inner",
+        VALID,
+        "two children",
+        inner(&[a.clone(), b.clone()]),
+    );
+    set.add("inner_empty", MALFORMED, "no children", inner(&[]));
+    set.add(
+        "inner_descends",
+        MALFORMED,
+        "children descend",
+        inner(&[b, a.clone()]),
+    );
+    set.add(
+        "inner_twice",
+        MALFORMED,
+        "children of one first cut",
+        inner(&[a.clone(), a.clone()]),
+    );
+    let child = |first, count| inner(&[pages::cuts_child(first, count, [1; 32])]);
+    set.add("inner_zero", MALFORMED, "a first cut at 0", child(0, 1));
+    set.add(
+        "inner_child_empty",
+        MALFORMED,
+        "a child without cuts",
+        child(5, 0),
+    );
+    set.add(
+        "inner_limit",
+        LIMIT,
+        "a first cut of 2^62",
+        child(1 << 62, 1),
+    );
+    set.add(
+        "inner_count_limit",
+        LIMIT,
+        "2^62 cuts below",
+        child(5, 1 << 62),
+    );
+    set.add(
+        "inner_level_limit",
+        LIMIT,
+        "level 41",
+        pages::page(4, 41, 1, std::slice::from_ref(&a)),
+    );
+    set.add(
+        "inner_cut",
+        TRUNCATED,
+        "a page id of 31 bytes",
+        &inner(std::slice::from_ref(&a))[..36],
     );
     set
 }
