@@ -176,3 +176,132 @@ fn write_run(file: &mut File, offsets: &[u64]) -> std::io::Result<u64> {
     file.write_all(&bytes)?;
     Ok(written + bytes.len() as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::testing::random::Random;
+
+    /// Room for `CAPACITY_MIN` offsets.
+    fn tight(scratch: Option<PathBuf>) -> Offsets {
+        Offsets::new(0, scratch)
+    }
+
+    fn numbers(seed: u64, count: usize, below: usize) -> Vec<u64> {
+        let mut random = Random::new(seed);
+        (0..count).map(|_| random.below(below) as u64).collect()
+    }
+
+    fn sorted(mut numbers: Vec<u64>) -> Vec<u64> {
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+
+    fn kept(offsets: Offsets) -> Vec<u64> {
+        let kept = offsets.finish().unwrap();
+        let all: Vec<_> = kept.iter().map(|offset| offset.unwrap()).collect();
+        let again: Vec<_> = kept.iter().map(|offset| offset.unwrap()).collect();
+        assert_eq!(all, again);
+        all
+    }
+
+    fn push_all(offsets: &mut Offsets, numbers: &[u64]) {
+        for number in numbers {
+            assert!(offsets.push(*number).is_ok());
+        }
+    }
+
+    #[test]
+    fn offsets_come_back_in_order_wherever_they_were_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        for (count, below) in [(0, 1), (1, 1), (1024, 1 << 40), (1025, 1 << 40), (50_000, 1 << 60)] {
+            for memory_bytes in [0, 40_000, 1 << 20] {
+                let numbers = numbers(count as u64, count, below);
+                let mut offsets = Offsets::new(memory_bytes, Some(folder.path().to_owned()));
+                push_all(&mut offsets, &numbers);
+                assert!(offsets.memory.capacity() <= offsets.capacity);
+                assert_eq!(kept(offsets), sorted(numbers));
+            }
+        }
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0, "the file has no name");
+    }
+
+    #[test]
+    fn the_same_offsets_again_need_no_more_room() {
+        let numbers = numbers(1, 100_000, 500);
+        let mut offsets = tight(None);
+        push_all(&mut offsets, &numbers);
+        assert_eq!(kept(offsets), sorted(numbers));
+    }
+
+    #[test]
+    fn without_a_folder_there_is_an_end() {
+        let numbers = numbers(1, 1100, 1 << 40);
+        let mut offsets = tight(None);
+        push_all(&mut offsets, &numbers[..1024]);
+        assert!(matches!(offsets.push(numbers[1024]), Err(WalkError::Memory)));
+        offsets.discard(0..1 << 39);
+        push_all(&mut offsets, &numbers[1025..]);
+        let mut expected = numbers[..1024].to_vec();
+        expected.retain(|offset| *offset > 1 << 39 || *offset == 0);
+        expected.extend(&numbers[1025..]);
+        assert_eq!(kept(offsets), sorted(expected));
+    }
+
+    #[test]
+    fn discarded_places_have_no_offsets_and_their_neighbours_keep_theirs() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut offsets = tight(Some(folder.path().to_owned()));
+        let places = [0..10_000_u64, 10_000..20_000, 20_000..30_000, 30_000..40_000];
+        let mut expected = Vec::new();
+        for (index, place) in places.into_iter().enumerate().rev() {
+            let numbers: Vec<_> = (place.start + 1..=place.end).step_by(3).collect();
+            push_all(&mut offsets, &numbers);
+            push_all(&mut offsets, &[place.end]);
+            if index % 2 == 0 {
+                offsets.discard(place);
+            } else {
+                expected.extend(numbers);
+                expected.push(place.end);
+            }
+        }
+        assert_eq!(kept(offsets), sorted(expected));
+    }
+
+    #[test]
+    fn a_temporary_file_that_cannot_be_made_is_an_error_with_its_folder() {
+        let mut offsets = tight(Some(PathBuf::from("/nowhere/at/all")));
+        let error = (0..2000).find_map(|number| offsets.push(number).err());
+        let Some(WalkError::Scratch(error)) = error else {
+            panic!("there is no such folder");
+        };
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.to_string().starts_with("/nowhere/at/all: make a temporary file"));
+    }
+
+    #[test]
+    fn damage_of_the_temporary_file_ends_in_an_error_or_in_an_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut random = Random::new(8);
+        for _ in 0..100 {
+            let mut offsets = tight(Some(folder.path().to_owned()));
+            push_all(&mut offsets, &numbers(7, 3000, 1 << 62));
+            let kept = offsets.finish().unwrap();
+            let file = &kept.spilled.as_ref().unwrap().file;
+            let len = file.metadata().unwrap().len();
+            if random.one_in(4) {
+                file.set_len(random.below(len as usize) as u64).unwrap();
+            } else {
+                let at = random.below(len as usize - 16) as u64;
+                file.write_all_at(&[0xff; 16], at).unwrap();
+            }
+            let read: Vec<_> = kept.iter().take(10_000).collect();
+            assert!(read.len() < 10_000);
+            assert!(read.iter().rev().skip(1).all(|offset| offset.is_ok()));
+        }
+    }
+}
