@@ -1,7 +1,24 @@
 //! Volumes of some KiB that hold a partition table or a file system: what mutation and fuzzing of
 //! `sources::volume::layout` begin with, made without tools.
 
+use std::io;
+
+use crate::pipeline::ReadAt;
 use crate::sources::volume::layout::crc32;
+
+/// A volume in memory.
+#[derive(Clone, Debug)]
+pub struct TinyVolume(pub Vec<u8>);
+
+impl ReadAt for TinyVolume {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let rest = self.0.get(start..).unwrap_or_default();
+        let len = rest.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&rest[..len]);
+        Ok(len)
+    }
+}
 
 /// Every volume, the same on every run.
 pub fn all() -> Vec<Vec<u8>> {
@@ -75,7 +92,10 @@ pub fn repair_gpt(image: &mut [u8]) {
         let Some([at, count, len]) = gpt_array(image, header) else {
             continue;
         };
-        if let Some(entries) = image.get(at..).and_then(|rest| rest.get(..count.checked_mul(len)?)) {
+        if let Some(entries) = image
+            .get(at..)
+            .and_then(|rest| rest.get(..count.checked_mul(len)?))
+        {
             let checksum = crc32(entries);
             put_u32(image, header + 88, checksum);
         }
@@ -100,7 +120,7 @@ fn gpt_array(image: &[u8], header: usize) -> Option<[usize; 3]> {
 
 /// Two primary partitions and a chain of three logical ones, a file system in the last.
 pub fn mbr() -> Vec<u8> {
-    let inner = ext(true);
+    let inner = fat12();
     let mut image = vec![0; 64 * 512 + inner.len()];
     let inner_sectors = (inner.len() / 512) as u32;
     put_u32(&mut image, 440, 0x1234_5678);
@@ -155,7 +175,11 @@ pub fn ext(has_extents: bool) -> Vec<u8> {
 /// Two extents of 4 blocks, in the inode or in a leaf below it.
 fn put_extents(image: &mut [u8], map: usize, first: u32, index: usize) {
     let is_deep = index % 2 == 1;
-    let leaf = if is_deep { 42 * 1024 + 1024 * index } else { map };
+    let leaf = if is_deep {
+        42 * 1024 + 1024 * index
+    } else {
+        map
+    };
     for (index, place) in [first, first + 4].into_iter().enumerate() {
         let entry = leaf + 12 + 12 * index;
         put_u32(image, entry, 4 * index as u32);

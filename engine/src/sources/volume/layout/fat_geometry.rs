@@ -63,11 +63,14 @@ impl FatGeometry {
         if table_sectors == 0 || clusters == 0 || clusters > CLUSTERS_MAX {
             return None;
         }
-        let width = match clusters {
-            _ if has_wide_entries => FatWidth::ThirtyTwo,
-            ..=CLUSTERS_12_MAX => FatWidth::Twelve,
-            ..=CLUSTERS_16_MAX => FatWidth::Sixteen,
-            _ => return None,
+        let width = if has_wide_entries {
+            FatWidth::ThirtyTwo
+        } else if clusters <= CLUSTERS_12_MAX {
+            FatWidth::Twelve
+        } else if clusters <= CLUSTERS_16_MAX {
+            FatWidth::Sixteen
+        } else {
+            return None;
         };
         Some(Self {
             width,

@@ -28,7 +28,6 @@ pub(super) fn halves_at(bytes: &[u8], low: usize, high: usize) -> Option<u64> {
 }
 
 /// XFS and LUKS write the high byte first.
-#[expect(clippy::big_endian_bytes, reason = "XFS and LUKS are big-endian")]
 pub(super) fn u32_high_first(bytes: &[u8], at: usize) -> Option<u32> {
     array(bytes, at).map(u32::from_be_bytes)
 }

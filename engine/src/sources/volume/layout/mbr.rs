@@ -117,7 +117,12 @@ fn entries_of(sector: &[u8]) -> Option<[Entry; ENTRY_COUNT]> {
     if !has(sector, SECTOR_LEN - 2, &[0x55, 0xaa]) {
         return None;
     }
-    let mut entries = [Entry { status: 0, kind: 0, start: 0, len: 0 }; ENTRY_COUNT];
+    let mut entries = [Entry {
+        status: 0,
+        kind: 0,
+        start: 0,
+        len: 0,
+    }; ENTRY_COUNT];
     for (index, entry) in entries.iter_mut().enumerate() {
         let at = ENTRIES_AT + index * ENTRY_LEN;
         *entry = Entry {
@@ -152,7 +157,10 @@ fn follow_chain(
             return layout.warnings.push(warning);
         };
         if own.is_used() {
-            let logical = layout.partitions.iter().filter(|one| one.number >= FIRST_LOGICAL);
+            let logical = layout
+                .partitions
+                .iter()
+                .filter(|one| one.number >= FIRST_LOGICAL);
             let number = FIRST_LOGICAL + logical.count() as u32;
             let place = own.bytes(link, sector_len);
             layout.partitions.push(own.partition(number, place));

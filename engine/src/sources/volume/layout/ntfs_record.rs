@@ -1,7 +1,9 @@
 //! Records of the master file table of NTFS: their attributes, and the runs of those that lie
 //! outside of the record.
 
-use crate::sources::volume::layout::fields::{array, has, u8_at, u16_at, u32_at, u64_at, utf16_text};
+use crate::sources::volume::layout::fields::{
+    array, has, u8_at, u16_at, u32_at, u64_at, utf16_text,
+};
 use crate::sources::volume::layout::window::Window;
 
 /// Attribute types.

@@ -12,7 +12,9 @@ pub(super) fn mark_unsound(layout: &mut DiskLayout, containers: &[Range<u64>]) {
     for partition in &mut layout.partitions {
         let place = place_of(partition);
         let is_inside = !is_logical(partition, containers)
-            || containers.iter().any(|one| one.start <= place.start && place.end <= one.end);
+            || containers
+                .iter()
+                .any(|one| one.start <= place.start && place.end <= one.end);
         partition.out_of_range = place.is_empty() || place.end > len || !is_inside;
     }
     let (logical, primary): (Vec<_>, Vec<_>) = (0..layout.partitions.len())
@@ -53,7 +55,9 @@ fn warn(layout: &mut DiskLayout) {
     for partition in &layout.partitions {
         let number = partition.number;
         if partition.out_of_range {
-            warnings.push(format!("partition {number} is empty or ends outside of the disk"));
+            warnings.push(format!(
+                "partition {number} is empty or ends outside of the disk"
+            ));
         }
         if partition.overlaps {
             warnings.push(format!("partition {number} shares bytes with another one"));
@@ -62,7 +66,9 @@ fn warn(layout: &mut DiskLayout) {
     let rest = warnings.len().saturating_sub(LAYOUT_WARNINGS_MAX);
     warnings.truncate(LAYOUT_WARNINGS_MAX);
     if rest > 0 {
-        warnings.push(format!("{rest} more warnings about partitions are left out"));
+        warnings.push(format!(
+            "{rest} more warnings about partitions are left out"
+        ));
     }
     layout.warnings.append(&mut warnings);
 }

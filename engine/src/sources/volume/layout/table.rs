@@ -23,11 +23,7 @@ const SECTOR_LENS: [u32; 2] = [512, 4096];
 /// # Errors
 ///
 /// `InvalidInput` if `sector_len` is no power of two from 512 to 4096.
-pub fn read_layout(
-    reader: &dyn ReadAt,
-    len: u64,
-    sector_len: Option<u32>,
-) -> Result<DiskLayout> {
+pub fn read_layout(reader: &dyn ReadAt, len: u64, sector_len: Option<u32>) -> Result<DiskLayout> {
     let mut layout = read_table(reader, len, sector_len)?;
     if layout.table.is_none() {
         layout.file_system = probe::probe(reader, 0, len);
@@ -101,7 +97,9 @@ fn holds_files_as_a_whole(window: Window<'_>) -> bool {
 
 fn find_gpt(window: Window<'_>, known: Option<u32>) -> Option<Gpt> {
     let lens = || {
-        let others = SECTOR_LENS.into_iter().filter(move |len| Some(*len) != known);
+        let others = SECTOR_LENS
+            .into_iter()
+            .filter(move |len| Some(*len) != known);
         known.into_iter().chain(others)
     };
     let primary = lens().find_map(|len| gpt::read_primary(window, len));

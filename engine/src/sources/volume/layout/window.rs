@@ -39,10 +39,7 @@ impl<'a> Window<'a> {
     /// Fills the buffer, or fails: `UnexpectedEof` where the window or the volume ends too early.
     pub(super) fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let wanted = buffer.len() as u64;
-        if offset
-            .checked_add(wanted)
-            .is_none_or(|end| end > self.len)
-        {
+        if offset.checked_add(wanted).is_none_or(|end| end > self.len) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let mut done = 0;

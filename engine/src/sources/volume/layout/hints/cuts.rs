@@ -75,7 +75,11 @@ impl FileCuts {
         }
         self.finish(sink)?;
         let is_number = logical.checked_add(len).is_some() && physical.checked_add(len).is_some();
-        let extent = is_number.then_some(Extent { logical, physical, len });
+        let extent = is_number.then_some(Extent {
+            logical,
+            physical,
+            len,
+        });
         self.current = Some(extent.ok_or(WalkError::File)?);
         Ok(())
     }
@@ -90,7 +94,11 @@ impl FileCuts {
         if rest <= extent.len {
             sink.cut(extent.physical + rest)?;
             let blocks = rest.div_ceil(self.block_len);
-            sink.cut(extent.physical.saturating_add(blocks.saturating_mul(self.block_len)))?;
+            sink.cut(
+                extent
+                    .physical
+                    .saturating_add(blocks.saturating_mul(self.block_len)),
+            )?;
         }
         Ok(())
     }

@@ -23,10 +23,17 @@ pub(super) fn walk(mut metadata: Metadata<'_>, cuts: CutSink<'_>) -> Result<u64,
     let geometry = FatGeometry::decode(&sector)
         .ok_or_else(|| WalkError::file_system("the first sector makes no sense"))?;
     if geometry.len > metadata.window_len() {
-        return Err(WalkError::file_system("it is longer than the volume around it"));
+        return Err(WalkError::file_system(
+            "it is longer than the volume around it",
+        ));
     }
     let table = FatTable::new(geometry);
-    let mut walk = Walk { metadata, cuts, table, bad_files: 0 };
+    let mut walk = Walk {
+        metadata,
+        cuts,
+        table,
+        bad_files: 0,
+    };
     walk.all()?;
     Ok(walk.bad_files)
 }
@@ -57,18 +64,29 @@ impl Walk<'_> {
     fn all(&mut self) -> Result<(), WalkError> {
         let geometry = self.table.geometry;
         let mut path = vec![if geometry.width == FatWidth::ThirtyTwo {
-            Folder { next: Some(geometry.root_cluster), folders: Vec::new() }
+            Folder {
+                next: Some(geometry.root_cluster),
+                folders: Vec::new(),
+            }
         } else {
-            let root = self.metadata.bytes(geometry.root_at, geometry.root_len as usize)?;
+            let root = self
+                .metadata
+                .bytes(geometry.root_at, geometry.root_len as usize)?;
             let (folders, _) = self.entries(&root)?;
-            Folder { next: None, folders }
+            Folder {
+                next: None,
+                folders,
+            }
         }];
         while let Some(folder) = path.last_mut() {
             if let Some(cluster) = folder.folders.pop() {
                 if path.len() >= FAT_DEPTH_LIMIT {
                     return Err(WalkError::file_system("folders are nested too deep"));
                 }
-                path.push(Folder { next: Some(cluster), folders: Vec::new() });
+                path.push(Folder {
+                    next: Some(cluster),
+                    folders: Vec::new(),
+                });
             } else if let Some(cluster) = folder.next.take() {
                 let outcome = self.folder_cluster(cluster, folder);
                 count_bad(outcome, &mut self.bad_files)?;

@@ -45,7 +45,11 @@ impl FatTable {
         let (next, end) = match self.geometry.width {
             FatWidth::Twelve => {
                 let pair = self.entry(metadata, u64::from(cluster + cluster / 2), 2)?;
-                let next = if cluster % 2 == 1 { pair >> 4 } else { pair & 0xfff };
+                let next = if cluster % 2 == 1 {
+                    pair >> 4
+                } else {
+                    pair & 0xfff
+                };
                 (next, 0xff8)
             }
             FatWidth::Sixteen => (self.entry(metadata, u64::from(cluster) * 2, 2)?, 0xfff8),
@@ -61,7 +65,12 @@ impl FatTable {
     }
 
     /// A number of 2 or 4 bytes. Those of 12 bits may cross a sector but no page: all lie in one.
-    fn entry(&mut self, metadata: &mut Metadata<'_>, at: u64, len: usize) -> Result<u32, WalkError> {
+    fn entry(
+        &mut self,
+        metadata: &mut Metadata<'_>,
+        at: u64,
+        len: usize,
+    ) -> Result<u32, WalkError> {
         let page = self.page(metadata, at / PAGE_LEN)?;
         let at = (at % PAGE_LEN) as usize;
         let number = match len {

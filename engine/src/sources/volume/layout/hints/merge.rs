@@ -35,7 +35,11 @@ impl<'h> HintIter<'h> {
         discarded: &'h [Range<u64>],
         memory_bytes: usize,
     ) -> Self {
-        Self(Offsets::Merged(Merge::new(spilled, discarded, memory_bytes)))
+        Self(Offsets::Merged(Merge::new(
+            spilled,
+            discarded,
+            memory_bytes,
+        )))
     }
 }
 

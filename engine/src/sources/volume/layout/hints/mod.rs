@@ -97,12 +97,17 @@ impl Hints {
             let window = Window::new(reader, 0, layout.len)
                 .part(found.place.start, found.place.end - found.place.start);
             let mut tell = |detail| {
-                problems.push(HintProblem { partition: found.partition, detail });
+                problems.push(HintProblem {
+                    partition: found.partition,
+                    detail,
+                });
             };
             match walk(window, found.kind, &mut offsets, options) {
                 Ok(0) => {}
                 Ok(1) => tell("1 file makes no sense and has no or few hints".to_owned()),
-                Ok(files) => tell(format!("{files} files make no sense and have no or few hints")),
+                Ok(files) => tell(format!(
+                    "{files} files make no sense and have no or few hints"
+                )),
                 Err(WalkError::Scratch(error)) => return Err(error),
                 Err(error) => {
                     offsets.discard(found.place);
@@ -110,7 +115,10 @@ impl Hints {
                 }
             }
         }
-        Ok(Self { offsets: offsets.finish()?, problems })
+        Ok(Self {
+            offsets: offsets.finish()?,
+            problems,
+        })
     }
 
     /// The hints in bytes from the start of the volume: ascending, each once.

@@ -29,10 +29,18 @@ pub(super) fn walk(mut metadata: Metadata<'_>, cuts: CutSink<'_>) -> Result<u64,
     let geometry = NtfsGeometry::decode(&sector)
         .ok_or_else(|| WalkError::file_system("the first sector makes no sense"))?;
     if geometry.len > metadata.window_len() {
-        return Err(WalkError::file_system("it is longer than the volume around it"));
+        return Err(WalkError::file_system(
+            "it is longer than the volume around it",
+        ));
     }
     let table = Table::default();
-    let mut walk = Walk { metadata, cuts, geometry, table, bad_files: 0 };
+    let mut walk = Walk {
+        metadata,
+        cuts,
+        geometry,
+        table,
+        bad_files: 0,
+    };
     walk.open_table()?;
     walk.records()?;
     Ok(walk.bad_files)
@@ -86,7 +94,11 @@ impl Table {
             let logical = self.mapped_len();
             let len = run.count.checked_mul(cluster_len)?;
             logical.checked_add(len)?;
-            self.runs.push(TableRun { logical, physical: run.start? * cluster_len, len });
+            self.runs.push(TableRun {
+                logical,
+                physical: run.start? * cluster_len,
+                len,
+            });
         }
         Some(())
     }
@@ -99,15 +111,21 @@ fn bad_table() -> WalkError {
 impl Walk<'_> {
     /// Reads the first record, which says where the others lie, and those that continue it.
     fn open_table(&mut self) -> Result<(), WalkError> {
-        let mut bytes = self.metadata.bytes(self.geometry.mft_at, self.geometry.record_len)?;
+        let mut bytes = self
+            .metadata
+            .bytes(self.geometry.mft_at, self.geometry.record_len)?;
         let record = Record::decode(&mut bytes).ok_or_else(bad_table)?;
         let first = data_mapping(&record, 0, &self.geometry).map_err(table_error)?;
         let first = first.ok_or_else(bad_table)?;
-        self.table.extend(&first, &self.geometry).ok_or_else(bad_table)?;
+        self.table
+            .extend(&first, &self.geometry)
+            .ok_or_else(bad_table)?;
         for listed in self.listed(&record).map_err(table_error)? {
             if listed.first_cluster > 0 {
                 let piece = self.listed_mapping(0, &listed).map_err(table_error)?;
-                self.table.extend(&piece, &self.geometry).ok_or_else(bad_table)?;
+                self.table
+                    .extend(&piece, &self.geometry)
+                    .ok_or_else(bad_table)?;
             }
         }
         self.table.len = first.len.min(self.table.mapped_len());
@@ -133,7 +151,10 @@ impl Walk<'_> {
 
     fn read_table(&mut self, mut at: u64, mut buffer: &mut [u8]) -> Result<(), WalkError> {
         while !buffer.is_empty() {
-            let index = self.table.runs.partition_point(|run| run.logical + run.len <= at);
+            let index = self
+                .table
+                .runs
+                .partition_point(|run| run.logical + run.len <= at);
             let run = self.table.runs.get(index).ok_or(WalkError::File)?;
             let inner = at - run.logical;
             let len = (run.len - inner).min(buffer.len() as u64);
@@ -151,7 +172,10 @@ impl Walk<'_> {
         }
         let mut pieces = self.listed(record)?;
         if pieces.is_empty() {
-            pieces.push(Listed { first_cluster: 0, record: number });
+            pieces.push(Listed {
+                first_cluster: 0,
+                record: number,
+            });
         }
         let mut file: Option<FileCuts> = None;
         let mut next_cluster = 0;
@@ -223,17 +247,25 @@ impl Walk<'_> {
             let start = run.start.ok_or(WalkError::File)?;
             let len = (run.count * self.geometry.cluster_len).min(rest.len() as u64);
             let (piece, behind) = rest.split_at_mut(len as usize);
-            self.metadata.read(start * self.geometry.cluster_len, piece)?;
+            self.metadata
+                .read(start * self.geometry.cluster_len, piece)?;
             rest = behind;
         }
-        if rest.is_empty() { Ok(bytes) } else { Err(WalkError::File) }
+        if rest.is_empty() {
+            Ok(bytes)
+        } else {
+            Err(WalkError::File)
+        }
     }
 
     /// A piece in another record, which must say that it continues `base`.
     fn listed_mapping(&mut self, base: u64, piece: &Listed) -> Result<Mapping, WalkError> {
         let record_len = self.geometry.record_len;
         let mut bytes = vec![0; record_len];
-        let at = piece.record.checked_mul(record_len as u64).ok_or(WalkError::File)?;
+        let at = piece
+            .record
+            .checked_mul(record_len as u64)
+            .ok_or(WalkError::File)?;
         self.read_table(at, &mut bytes)?;
         let record = Record::decode(&mut bytes).ok_or(WalkError::File)?;
         if record.base.unwrap_or_default() != base {
@@ -251,7 +283,9 @@ fn data_mapping(
     first_cluster: u64,
     geometry: &NtfsGeometry,
 ) -> Result<Option<Mapping>, WalkError> {
-    let data = record.attributes().filter(|one| one.kind == DATA && !one.is_named());
+    let data = record
+        .attributes()
+        .filter(|one| one.kind == DATA && !one.is_named());
     for attribute in data.filter(|one| !one.is_resident()) {
         let mapping = attribute.mapping(geometry).ok_or(WalkError::File)?;
         if mapping.first_cluster == first_cluster {

@@ -62,7 +62,8 @@ impl Offsets {
         if self.memory.len() == self.memory.capacity() {
             // Doubled, but never beyond the bound.
             let more = self.memory.len().max(CAPACITY_MIN);
-            self.memory.reserve_exact(more.min(self.capacity - self.memory.len()));
+            self.memory
+                .reserve_exact(more.min(self.capacity - self.memory.len()));
         }
         self.memory.push(offset);
         Ok(())
@@ -218,7 +219,13 @@ mod tests {
     #[test]
     fn offsets_come_back_in_order_wherever_they_were_kept() {
         let folder = tempfile::tempdir().unwrap();
-        for (count, below) in [(0, 1), (1, 1), (1024, 1 << 40), (1025, 1 << 40), (50_000, 1 << 60)] {
+        for (count, below) in [
+            (0, 1),
+            (1, 1),
+            (1024, 1 << 40),
+            (1025, 1 << 40),
+            (50_000, 1 << 60),
+        ] {
             for memory_bytes in [0, 40_000, 1 << 20] {
                 let numbers = numbers(count as u64, count, below);
                 let mut offsets = Offsets::new(memory_bytes, Some(folder.path().to_owned()));
@@ -227,7 +234,11 @@ mod tests {
                 assert_eq!(kept(offsets), sorted(numbers));
             }
         }
-        assert_eq!(folder.path().read_dir().unwrap().count(), 0, "the file has no name");
+        assert_eq!(
+            folder.path().read_dir().unwrap().count(),
+            0,
+            "the file has no name"
+        );
     }
 
     #[test]
@@ -243,7 +254,10 @@ mod tests {
         let numbers = numbers(1, 1100, 1 << 40);
         let mut offsets = tight(None);
         push_all(&mut offsets, &numbers[..1024]);
-        assert!(matches!(offsets.push(numbers[1024]), Err(WalkError::Memory)));
+        assert!(matches!(
+            offsets.push(numbers[1024]),
+            Err(WalkError::Memory)
+        ));
         offsets.discard(0..1 << 39);
         push_all(&mut offsets, &numbers[1025..]);
         let mut expected = numbers[..1024].to_vec();
@@ -256,7 +270,12 @@ mod tests {
     fn discarded_places_have_no_offsets_and_their_neighbours_keep_theirs() {
         let folder = tempfile::tempdir().unwrap();
         let mut offsets = tight(Some(folder.path().to_owned()));
-        let places = [0..10_000_u64, 10_000..20_000, 20_000..30_000, 30_000..40_000];
+        let places = [
+            0..10_000_u64,
+            10_000..20_000,
+            20_000..30_000,
+            30_000..40_000,
+        ];
         let mut expected = Vec::new();
         for (index, place) in places.into_iter().enumerate().rev() {
             let numbers: Vec<_> = (place.start + 1..=place.end).step_by(3).collect();
@@ -280,7 +299,11 @@ mod tests {
             panic!("there is no such folder");
         };
         assert_eq!(error.kind(), ErrorKind::NotFound);
-        assert!(error.to_string().starts_with("/nowhere/at/all: make a temporary file"));
+        assert!(
+            error
+                .to_string()
+                .starts_with("/nowhere/at/all: make a temporary file")
+        );
     }
 
     #[test]

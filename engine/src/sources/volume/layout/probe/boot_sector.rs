@@ -1,7 +1,9 @@
 //! Formats of DOS and Windows: a first sector that a BIOS could have started.
 
-use crate::sources::volume::layout::fields::{has, text_at, u8_at, u16_at, u32_at, u64_at, utf16_text};
 use crate::sources::volume::layout::fat_geometry::{FatGeometry, FatWidth};
+use crate::sources::volume::layout::fields::{
+    has, text_at, u8_at, u16_at, u32_at, u64_at, utf16_text,
+};
 use crate::sources::volume::layout::ntfs_record::{NtfsGeometry, volume_label};
 use crate::sources::volume::layout::probe::{FileSystem, FileSystemKind};
 use crate::sources::volume::layout::window::Window;
@@ -71,7 +73,12 @@ fn exfat(sector: &[u8], window: Window<'_>) -> Option<FileSystem> {
 }
 
 /// The label is an entry of the root folder; it is looked for in the first sector of it.
-fn exfat_label(sector: &[u8], sector_log: u8, cluster_log: u8, window: Window<'_>) -> Option<String> {
+fn exfat_label(
+    sector: &[u8],
+    sector_log: u8,
+    cluster_log: u8,
+    window: Window<'_>,
+) -> Option<String> {
     let heap = u64::from(u32_at(sector, 0x58)?) << sector_log;
     let root = u64::from(u32_at(sector, 0x60)?.checked_sub(2)?) << cluster_log;
     let entries = window.bytes(heap.checked_add(root)?, SECTOR_LEN).ok()?;
@@ -96,7 +103,9 @@ fn fat(sector: &[u8], head: &[u8], window: Window<'_>) -> Option<FileSystem> {
     let label = text_at(sector, extended + 5, 11).filter(|text| has_ids && text != "NO NAME");
     Some(FileSystem {
         kind,
-        uuid: u32_at(sector, extended + 1).filter(|_| has_ids).map(serial_text),
+        uuid: u32_at(sector, extended + 1)
+            .filter(|_| has_ids)
+            .map(serial_text),
         label,
         block_len: u32::try_from(geometry.cluster_len).ok(),
         used_bytes: fat_used(&geometry, sector, head).filter(|used| *used <= window.len()),
@@ -114,5 +123,7 @@ fn fat_used(geometry: &FatGeometry, sector: &[u8], head: &[u8]) -> Option<u64> {
         return None;
     }
     let free = u64::from(u32_at(info, 488)?);
-    u64::from(geometry.clusters).checked_sub(free)?.checked_mul(geometry.cluster_len)
+    u64::from(geometry.clusters)
+        .checked_sub(free)?
+        .checked_mul(geometry.cluster_len)
 }

@@ -54,15 +54,16 @@ const MD_MAGIC: u32 = 0xa92b_4efc;
 /// Versions 1.1 and 1.2 lie at the start, 1.0 and 0.90 near the end.
 pub(super) fn md(head: &[u8], window: Window<'_>) -> Option<FileSystem> {
     let at_start = md_1(head).or_else(|| md_1(head.get(4096..)?));
-    at_start.or_else(|| {
-        let sectors = window.len() / SECTOR_LEN as u64;
-        let last = (sectors.checked_sub(16)? & !7) * SECTOR_LEN as u64;
-        md_1(&window.bytes(last, SECTOR_LEN).ok()?)
-    })
-    .or_else(|| {
-        let last = (window.len() & !0xffff).checked_sub(0x1_0000)?;
-        md_0(&window.bytes(last, SECTOR_LEN).ok()?)
-    })
+    at_start
+        .or_else(|| {
+            let sectors = window.len() / SECTOR_LEN as u64;
+            let last = (sectors.checked_sub(16)? & !7) * SECTOR_LEN as u64;
+            md_1(&window.bytes(last, SECTOR_LEN).ok()?)
+        })
+        .or_else(|| {
+            let last = (window.len() & !0xffff).checked_sub(0x1_0000)?;
+            md_0(&window.bytes(last, SECTOR_LEN).ok()?)
+        })
 }
 
 fn md_1(block: &[u8]) -> Option<FileSystem> {

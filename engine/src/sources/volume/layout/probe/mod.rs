@@ -110,7 +110,7 @@ impl fmt::Display for FileSystemKind {
 
 impl FileSystem {
     /// A format about which nothing else is known.
-    fn of(kind: FileSystemKind) -> Self {
+    pub fn of(kind: FileSystemKind) -> Self {
         Self {
             kind,
             uuid: None,

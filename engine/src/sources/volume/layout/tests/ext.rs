@@ -27,12 +27,15 @@ fn oracle(path: &Path, block_len: u64) -> Vec<u64> {
     let shown = run_with("debugfs", &["-f", "-", text(path)], &commands).unwrap();
     let stats = shown.split("debugfs: stat ").skip(1);
     let cuts = lens.into_iter().zip(stats);
-    cuts.flat_map(|(len, stat)| expected(len, block_len, &blocks_of(stat))).collect()
+    cuts.flat_map(|(len, stat)| expected(len, block_len, &blocks_of(stat)))
+        .collect()
 }
 
 /// `(0-11):300-311, (IND):312, (12):313` behind a line that ends in a colon.
 fn blocks_of(stat: &str) -> Vec<(u64, u64, u64)> {
-    let list = stat.split_once("\nEXTENTS:\n").or_else(|| stat.split_once("\nBLOCKS:\n"));
+    let list = stat
+        .split_once("\nEXTENTS:\n")
+        .or_else(|| stat.split_once("\nBLOCKS:\n"));
     let list = list.map_or("", |(_, list)| list.split("\nTOTAL:").next().unwrap());
     let pieces = list.split([',', '\n']).filter_map(|piece| {
         let (logical, physical) = piece.trim().strip_prefix('(')?.split_once("):")?;
@@ -84,10 +87,26 @@ fn hints_of_every_kind_of_ext_are_what_debugfs_says() {
         ("-b 4096", 4096, FileSystemKind::Ext4),
         ("-b 1024 -t ext2 -I 128", 1024, FileSystemKind::Ext2),
         ("-b 4096 -t ext3", 4096, FileSystemKind::Ext3),
-        ("-b 1024 -O ^64bit,^metadata_csum,uninit_bg -g 1024 -N 4096", 1024, FileSystemKind::Ext4),
-        ("-b 1024 -O 64bit,meta_bg,^resize_inode -g 512", 1024, FileSystemKind::Ext4),
-        ("-b 1024 -O meta_bg,^resize_inode,^64bit,^flex_bg,^sparse_super -g 1024", 1024, FileSystemKind::Ext4),
-        ("-b 4096 -O inline_data,sparse_super2 -I 512", 4096, FileSystemKind::Ext4),
+        (
+            "-b 1024 -O ^64bit,^metadata_csum,uninit_bg -g 1024 -N 4096",
+            1024,
+            FileSystemKind::Ext4,
+        ),
+        (
+            "-b 1024 -O 64bit,meta_bg,^resize_inode -g 512",
+            1024,
+            FileSystemKind::Ext4,
+        ),
+        (
+            "-b 1024 -O meta_bg,^resize_inode,^64bit,^flex_bg,^sparse_super -g 1024",
+            1024,
+            FileSystemKind::Ext4,
+        ),
+        (
+            "-b 4096 -O inline_data,sparse_super2 -I 512",
+            4096,
+            FileSystemKind::Ext4,
+        ),
         ("-b 4096 -O bigalloc -C 16384", 4096, FileSystemKind::Ext4),
     ];
     for (options, block_len, kind) in variants {
@@ -102,7 +121,11 @@ fn hints_of_every_kind_of_ext_are_what_debugfs_says() {
         let hints = image.hints();
         assert_same_cuts(&hints, oracle(&path, block_len));
         assert!(hints.len() > 400, "{options:?}: {}", hints.len());
-        let shortest = if options.contains(&"inline_data,sparse_super2") { 513 } else { 1 };
+        let shortest = if options.contains(&"inline_data,sparse_super2") {
+            513
+        } else {
+            1
+        };
         assert_found(&image, &hints, &samples, shortest);
     }
 }
@@ -124,7 +147,10 @@ fn holes_reserved_blocks_and_deleted_files_give_no_hints() {
     sparse.write_all_at(&bytes[..5000], 1 << 20).unwrap();
     sparse.set_len(8 << 20).unwrap();
     let path = blank(&folder, 8 << 20);
-    run("mkfs.ext4", &["-q", "-F", "-b", "1024", "-d", text(&files), text(&path)]);
+    run(
+        "mkfs.ext4",
+        &["-q", "-F", "-b", "1024", "-d", text(&files), text(&path)],
+    );
     let commands = "rm deleted\nfallocate reserved 20 99\n";
     run_with("debugfs", &["-w", "-f", "-", text(&path)], commands).unwrap();
     let hints = Image::open(&path).hints();
@@ -147,7 +173,10 @@ fn a_file_that_makes_no_sense_costs_its_own_hints_only() {
     assert!(hints.len() < sound.len() && hints.iter().all(|hint| sound.contains(hint)));
     assert_eq!(problems.len(), 1);
     assert_eq!(problems[0].partition, None);
-    assert_eq!(problems[0].detail, "1 file makes no sense and has no or few hints");
+    assert_eq!(
+        problems[0].detail,
+        "1 file makes no sense and has no or few hints"
+    );
 }
 
 #[test]

@@ -38,7 +38,10 @@ fn oracle(path: &Path, files: &[(String, u64)]) -> Vec<u64> {
 }
 
 fn copy(path: &Path, from: &Path, to: &str) {
-    run("mcopy", &["-s", "-i", text(path), text(from), &format!("::{to}")]);
+    run(
+        "mcopy",
+        &["-s", "-i", text(path), text(from), &format!("::{to}")],
+    );
 }
 
 #[test]

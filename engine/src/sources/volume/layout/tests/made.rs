@@ -11,7 +11,15 @@ fn hints_of(image: Vec<u8>) -> Vec<u64> {
 fn a_file_of_ntfs_ends_where_its_last_run_was_written() {
     let cluster = 512;
     // Three clusters from 60 on and two from 56 on, of 2500 bytes; behind a hole, two from 70 on.
-    let expected = [56 * 512, 56 * 512 + 964, 58 * 512, 60 * cluster, 70 * 512, 70 * 512 + 488, 71 * 512];
+    let expected = [
+        56 * 512,
+        56 * 512 + 964,
+        58 * 512,
+        60 * cluster,
+        70 * 512,
+        70 * 512 + 488,
+        71 * 512,
+    ];
     assert_eq!(hints_of(tiny_volumes::ntfs()), expected);
 }
 
@@ -37,7 +45,11 @@ fn extents_in_the_inode_and_below_it_are_the_same() {
     assert_eq!(kind_of(&image), Some(FileSystemKind::Ext4));
     let mut expected = Vec::new();
     for index in 0..4 {
-        expected.extend(super::expected(4096 + 1000 * index, 1024, &[(0, 10 + 8 * index, 8)]));
+        expected.extend(super::expected(
+            4096 + 1000 * index,
+            1024,
+            &[(0, 10 + 8 * index, 8)],
+        ));
     }
     assert_same_cuts(&image.hints(), expected);
 }
@@ -45,10 +57,19 @@ fn extents_in_the_inode_and_below_it_are_the_same() {
 #[test]
 fn hints_inside_partitions_count_from_the_start_of_the_disk() {
     let shifted = |image: Vec<u8>, sectors: u64| -> Vec<u64> {
-        hints_of(image).into_iter().map(|hint| hint + sectors * 512).collect()
+        hints_of(image)
+            .into_iter()
+            .map(|hint| hint + sectors * 512)
+            .collect()
     };
-    assert_eq!(hints_of(tiny_volumes::gpt()), shifted(tiny_volumes::fat12(), 12));
-    assert_eq!(hints_of(tiny_volumes::mbr()), shifted(tiny_volumes::ext(true), 36));
+    assert_eq!(
+        hints_of(tiny_volumes::gpt()),
+        shifted(tiny_volumes::fat12(), 12)
+    );
+    assert_eq!(
+        hints_of(tiny_volumes::mbr()),
+        shifted(tiny_volumes::fat12(), 36)
+    );
 }
 
 #[test]
@@ -69,13 +90,19 @@ fn an_extent_tree_that_contains_itself_ends() {
     let leaf = 43 * 1024;
     image[leaf + 6] = 1;
     let (_, problems) = Image(image).hints_and_problems();
-    assert_eq!(problems[0].detail, "1 file makes no sense and has no or few hints");
+    assert_eq!(
+        problems[0].detail,
+        "1 file makes no sense and has no or few hints"
+    );
 }
 
 #[test]
 fn metadata_beyond_the_bound_of_the_caller_is_not_read() {
     let image = Image(tiny_volumes::ext(true));
-    let options = HintOptions { metadata_bytes_max: 3000, ..HintOptions::default() };
+    let options = HintOptions {
+        metadata_bytes_max: 3000,
+        ..HintOptions::default()
+    };
     let hints = Hints::collect(&image, &image.layout(), &options).unwrap();
     assert_eq!((hints.iter().count(), hints.problems().len()), (0, 1));
 }
@@ -95,5 +122,8 @@ fn what_cannot_be_read_costs_the_hints_of_its_file_system() {
     let layout = image.layout();
     let failing = Failing(image, 5 * 1024);
     let hints = Hints::collect(&failing, &layout, &HintOptions::default()).unwrap();
-    assert_eq!(hints.problems()[0].detail, "metadata cannot be read: bad sector");
+    assert_eq!(
+        hints.problems()[0].detail,
+        "metadata cannot be read: bad sector"
+    );
 }

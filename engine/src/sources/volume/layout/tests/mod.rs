@@ -20,20 +20,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::pipeline::ReadAt;
 use crate::testing::random::Random;
-
-/// An image, held in memory.
-#[derive(Clone)]
-struct Image(Vec<u8>);
-
-impl ReadAt for Image {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.0.len());
-        let rest = &self.0[start..];
-        let len = rest.len().min(buffer.len());
-        buffer[..len].copy_from_slice(&rest[..len]);
-        Ok(len)
-    }
-}
+use crate::testing::tiny_volumes::TinyVolume as Image;
 
 impl Image {
     fn open(path: &Path) -> Self {
@@ -71,7 +58,9 @@ fn skip(why: &str) {
 
 fn path_of(tool: &str) -> Option<PathBuf> {
     let folders = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
-    let mut paths = folders.into_iter().map(|folder| Path::new(folder).join(tool));
+    let mut paths = folders
+        .into_iter()
+        .map(|folder| Path::new(folder).join(tool));
     paths.find(|path| path.exists())
 }
 
@@ -123,7 +112,9 @@ fn samples(random: &mut Random) -> Vec<(String, Vec<u8>)> {
         0, 1, 511, 513, 1023, 1024, 1025, 4095, 4096, 4097, 12_288, 12_289, 61_000, 300_001,
         1_500_000,
     ];
-    let files = lens.into_iter().map(|len| (format!("file{len}"), random.bytes(len)));
+    let files = lens
+        .into_iter()
+        .map(|len| (format!("file{len}"), random.bytes(len)));
     files.collect()
 }
 
@@ -145,7 +136,10 @@ fn assert_found(image: &Image, hints: &[u64], samples: &[(String, Vec<u8>)], sho
     for (name, bytes) in samples.iter().filter(|(_, bytes)| bytes.len() >= shortest) {
         let len = bytes.len().min(512);
         let begins = hints.iter().any(|hint| {
-            image.0.get(*hint as usize..).is_some_and(|rest| rest.starts_with(&bytes[..len]))
+            image
+                .0
+                .get(*hint as usize..)
+                .is_some_and(|rest| rest.starts_with(&bytes[..len]))
         });
         assert!(begins, "no hint where {name} begins");
         let tail = &bytes[(bytes.len() - 1) / 512 * 512..];

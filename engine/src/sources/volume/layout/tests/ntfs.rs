@@ -34,7 +34,10 @@ fn oracle(path: &Path, files: &[(String, u64)]) -> Vec<u64> {
 
 fn make(folder: &TempDir, len: u64) -> PathBuf {
     let path = blank(folder, len);
-    run("mkfs.ntfs", &["-F", "-q", "-f", "-c", "4096", "-L", "sample", text(&path)]);
+    run(
+        "mkfs.ntfs",
+        &["-F", "-q", "-f", "-c", "4096", "-L", "sample", text(&path)],
+    );
     path
 }
 
@@ -70,7 +73,11 @@ impl Mount {
     fn new(image: &Path, folder: &TempDir) -> Option<Self> {
         let place = folder.path().join("mount");
         fs::create_dir(&place).unwrap();
-        let output = run_with("ntfs-3g", &["-o", "compression", text(image), text(&place)], "");
+        let output = run_with(
+            "ntfs-3g",
+            &["-o", "compression", text(image), text(&place)],
+            "",
+        );
         output.map(|_| Self(place))
     }
 }
@@ -103,7 +110,9 @@ fn a_file_in_more_pieces_than_fit_its_record_is_followed() {
     let mut last = Vec::new();
     for index in order {
         let bytes = random.bytes(if index == 599 { 77 } else { 4096 });
-        pieces.write_all_at(&bytes, index * 2 * CLUSTER_LEN).unwrap();
+        pieces
+            .write_all_at(&bytes, index * 2 * CLUSTER_LEN)
+            .unwrap();
         if index == 599 {
             last = bytes;
         }

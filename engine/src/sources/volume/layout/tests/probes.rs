@@ -23,7 +23,14 @@ fn case(
     block_len: Option<u32>,
 ) -> Case {
     let (tool, arguments) = line.split_once(' ').unwrap();
-    Case { tool, arguments, len, kind, label, block_len }
+    Case {
+        tool,
+        arguments,
+        len,
+        kind,
+        label,
+        block_len,
+    }
 }
 
 #[test]
@@ -32,16 +39,64 @@ fn every_format_is_recognized_with_its_id_label_and_block() {
     let ext = "mkfs.ext4 -q -F -U 01234567-89ab-cdef-0123-456789abcdef -L label";
     let cases = [
         case(ext, 4, Kind::Ext4, Some("label"), Some(1024)),
-        case("mkfs.ext2 -q -F -L label", 4, Kind::Ext2, Some("label"), Some(1024)),
+        case(
+            "mkfs.ext2 -q -F -L label",
+            4,
+            Kind::Ext2,
+            Some("label"),
+            Some(1024),
+        ),
         case("mkfs.ext3 -q -F", 4, Kind::Ext3, None, Some(1024)),
-        case("mkfs.xfs -q -L label", 310, Kind::Xfs, Some("label"), Some(4096)),
-        case("mkfs.btrfs -q -L label", 120, Kind::Btrfs, Some("label"), Some(4096)),
-        case("mkfs.vfat -n LABEL", 4, Kind::Fat12, Some("LABEL"), Some(2048)),
+        case(
+            "mkfs.xfs -q -L label",
+            310,
+            Kind::Xfs,
+            Some("label"),
+            Some(4096),
+        ),
+        case(
+            "mkfs.btrfs -q -L label",
+            120,
+            Kind::Btrfs,
+            Some("label"),
+            Some(4096),
+        ),
+        case(
+            "mkfs.vfat -n LABEL",
+            4,
+            Kind::Fat12,
+            Some("LABEL"),
+            Some(2048),
+        ),
         case("mkfs.vfat -F 16 -s 1", 8, Kind::Fat16, None, Some(512)),
-        case("mkfs.vfat -F 32 -s 1 -n LABEL", 40, Kind::Fat32, Some("LABEL"), Some(512)),
-        case("mkfs.ntfs -FQq -L label -c 8192", 4, Kind::Ntfs, Some("label"), Some(8192)),
-        case("mkfs.exfat -L label -c 8K", 4, Kind::ExFat, Some("label"), Some(8192)),
-        case("mkswap -q -L label", 4, Kind::Swap, Some("label"), Some(4096)),
+        case(
+            "mkfs.vfat -F 32 -s 1 -n LABEL",
+            40,
+            Kind::Fat32,
+            Some("LABEL"),
+            Some(512),
+        ),
+        case(
+            "mkfs.ntfs -FQq -L label -c 8192",
+            4,
+            Kind::Ntfs,
+            Some("label"),
+            Some(8192),
+        ),
+        case(
+            "mkfs.exfat -L label -c 8K",
+            4,
+            Kind::ExFat,
+            Some("label"),
+            Some(8192),
+        ),
+        case(
+            "mkswap -q -L label",
+            4,
+            Kind::Swap,
+            Some("label"),
+            Some(4096),
+        ),
     ];
     for case in cases {
         if !has_tools(&[case.tool]) {
@@ -63,10 +118,22 @@ fn assert_recognized(case: &Case, path: &Path) {
     assert_eq!(found.kind, case.kind);
     assert_eq!(found.label.as_deref(), case.label, "{}", case.tool);
     assert_eq!(found.block_len, case.block_len, "{}", case.tool);
-    assert!(found.used_bytes.is_none_or(|used| used <= case.len * MIB), "{found:?}");
+    assert!(
+        found.used_bytes.is_none_or(|used| used <= case.len * MIB),
+        "{found:?}"
+    );
     assert!(case.tool != "mkfs.ext4" || found.uuid.as_deref() == Some(UUID));
-    if let Some(shown) = run_with("blkid", &["-p", "-o", "value", "-s", "UUID", text(path)], "") {
-        assert_eq!(found.uuid.as_deref().unwrap_or_default(), shown.trim(), "{}", case.tool);
+    if let Some(shown) = run_with(
+        "blkid",
+        &["-p", "-o", "value", "-s", "UUID", text(path)],
+        "",
+    ) {
+        assert_eq!(
+            found.uuid.as_deref().unwrap_or_default(),
+            shown.trim(),
+            "{}",
+            case.tool
+        );
     }
 }
 
@@ -76,9 +143,22 @@ fn read_only_formats_are_recognized() {
     let files = sample_folder(&folder, &samples(&mut Random::new(1)));
     let path = folder.path().join("image");
     if has_tools(&["mksquashfs"]) {
-        run("mksquashfs", &[text(&files), text(&path), "-noappend", "-quiet", "-b", "65536"]);
+        run(
+            "mksquashfs",
+            &[
+                text(&files),
+                text(&path),
+                "-noappend",
+                "-quiet",
+                "-b",
+                "65536",
+            ],
+        );
         let found = Image::open(&path).layout().file_system.unwrap();
-        assert_eq!((found.kind, found.block_len), (FileSystemKind::Squashfs, Some(65_536)));
+        assert_eq!(
+            (found.kind, found.block_len),
+            (FileSystemKind::Squashfs, Some(65_536))
+        );
         assert!(found.used_bytes.unwrap() <= fs::metadata(&path).unwrap().len());
         fs::remove_file(&path).unwrap();
     }
@@ -96,7 +176,10 @@ fn encrypted_volumes_are_recognized() {
     if !has_tools(&["cryptsetup"]) {
         return;
     }
-    let versions = [("luks1", FileSystemKind::Luks1), ("luks2", FileSystemKind::Luks2)];
+    let versions = [
+        ("luks1", FileSystemKind::Luks1),
+        ("luks2", FileSystemKind::Luks2),
+    ];
     for (version, kind) in versions {
         let folder = tempfile::tempdir().unwrap();
         let path = blank(&folder, 20 * MIB);
@@ -112,7 +195,10 @@ fn encrypted_volumes_are_recognized() {
         }
         let found = Image::open(&path).layout().file_system.unwrap();
         assert_eq!((found.kind, found.uuid.as_deref()), (kind, Some(UUID)));
-        assert_eq!(found.label.as_deref(), (version == "luks2").then_some("label"));
+        assert_eq!(
+            found.label.as_deref(),
+            (version == "luks2").then_some("label")
+        );
     }
 }
 
@@ -127,12 +213,20 @@ fn members_of_groups_and_raids_are_recognized() {
     image.0[512 + 32..][..32].copy_from_slice(id);
     let found = image.layout().file_system.unwrap();
     let uuid = "abcdef-GHIJ-klmn-OPQR-stuv-WXYZ-012345";
-    assert_eq!((found.kind, found.uuid.as_deref()), (Kind::Lvm2, Some(uuid)));
+    assert_eq!(
+        (found.kind, found.uuid.as_deref()),
+        (Kind::Lvm2, Some(uuid))
+    );
 
     let id: Vec<u8> = (1..=16).collect();
     let last_megabyte = MIB as usize - 65_536;
     // Where versions 1.0, 1.1, 1.2 and 0.90 lie.
-    for (at, version) in [(MIB as usize - 8192, 1), (0, 1), (4096, 1), (last_megabyte, 0)] {
+    for (at, version) in [
+        (MIB as usize - 8192, 1),
+        (0, 1),
+        (4096, 1),
+        (last_megabyte, 0),
+    ] {
         let mut image = Image(vec![0; MIB as usize]);
         let block = &mut image.0[at..];
         block[..4].copy_from_slice(&0xa92b_4efc_u32.to_le_bytes());
@@ -146,7 +240,10 @@ fn members_of_groups_and_raids_are_recognized() {
         }
         let found = image.layout().file_system.unwrap();
         assert_eq!(found.kind, Kind::MdRaid);
-        assert_eq!(found.uuid.as_deref(), Some("01020304-0506-0708-090a-0b0c0d0e0f10"));
+        assert_eq!(
+            found.uuid.as_deref(),
+            Some("01020304-0506-0708-090a-0b0c0d0e0f10")
+        );
         assert_eq!(found.label.as_deref(), (version == 1).then_some("name"));
     }
 }
@@ -172,10 +269,20 @@ fn a_physical_volume_that_lvm_made_is_recognized() {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = blank(&folder, 8 * MIB);
-    let config = format!("devices {{ filter=[ \"a|{0}|\" ] scan=\"{0}\" dir=\"/dev\" }}", text(&path));
+    let config = format!(
+        "devices {{ filter=[ \"a|{0}|\" ] scan=\"{0}\" dir=\"/dev\" }}",
+        text(&path)
+    );
     let uuid = "abcdef-GHIJ-klmn-OPQR-stuv-WXYZ-012345";
-    let arguments =
-        ["-q", "--config", &config, "--norestorefile", "-u", uuid, text(&path)];
+    let arguments = [
+        "-q",
+        "--config",
+        &config,
+        "--norestorefile",
+        "-u",
+        uuid,
+        text(&path),
+    ];
     if run_with("pvcreate", &arguments, "").is_none() {
         return skip("pvcreate takes devices only");
     }
@@ -193,7 +300,12 @@ fn file_systems_in_partitions_have_hints_from_the_start_of_the_disk() {
     let files = sample_folder(&folder, &samples);
     let path = blank(&folder, 32 * MIB);
     let script = "label: gpt\nstart=2048, size=16384\nstart=18432, size=32768\n";
-    run_with("sfdisk", &["--no-reread", "--no-tell-kernel", text(&path)], script).unwrap();
+    run_with(
+        "sfdisk",
+        &["--no-reread", "--no-tell-kernel", text(&path)],
+        script,
+    )
+    .unwrap();
     let alone = folder.path().join("alone");
     File::create(&alone).unwrap().set_len(8 * MIB).unwrap();
     run("mkfs.vfat", &[text(&alone)]);
@@ -204,7 +316,10 @@ fn file_systems_in_partitions_have_hints_from_the_start_of_the_disk() {
     overwrite(&path, MIB, &fs::read(&alone).unwrap());
     fs::remove_file(&alone).unwrap();
     File::create(&alone).unwrap().set_len(16 * MIB).unwrap();
-    run("mkfs.ext4", &["-q", "-F", "-b", "4096", "-d", text(&files), text(&alone)]);
+    run(
+        "mkfs.ext4",
+        &["-q", "-F", "-b", "4096", "-d", text(&files), text(&alone)],
+    );
     overwrite(&path, 9 * MIB, &fs::read(&alone).unwrap());
     let image = Image::open(&path);
     let (fat, ext): (Vec<u64>, Vec<u64>) = image.hints().iter().partition(|hint| **hint < 9 * MIB);

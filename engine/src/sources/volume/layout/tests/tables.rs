@@ -4,23 +4,32 @@ use super::*;
 
 const MIB: u64 = 1 << 20;
 
-/// A disk that `sfdisk` has divided.
+/// A disk that `fdisk` has divided, as a script of `sfdisk` says: that one takes short sectors only.
 fn divided(folder: &TempDir, len: u64, sector_len: u64, script: &str) -> PathBuf {
     let path = blank(folder, len);
-    let sector_len = sector_len.to_string();
-    let arguments = ["--no-reread", "--no-tell-kernel", "--sector-size", &sector_len, text(&path)];
-    run_with("sfdisk", &arguments, script).expect("sfdisk takes the script");
+    let script_path = folder.path().join("script");
+    fs::write(&script_path, script).unwrap();
+    let commands = format!("I\n{}\nw\n", text(&script_path));
+    run_with(
+        "fdisk",
+        &["-b", &sector_len.to_string(), text(&path)],
+        &commands,
+    );
     path
 }
 
-/// The numbers behind `name` in what `sfdisk` tells of a disk, in sectors.
-fn told(path: &Path, sector_len: u64, name: &str) -> Vec<u64> {
-    let shown = run("sfdisk", &["--sector-size", &sector_len.to_string(), "-d", text(path)]);
-    let fields = shown.lines().filter_map(|line| {
-        let field = line.split_once(&format!("{name}="))?.1.split(',').next()?;
-        field.trim().parse().ok()
+/// Starts and lengths in sectors, as `fdisk` tells them.
+fn told(path: &Path, sector_len: u64) -> Vec<(u64, u64)> {
+    let sector_len = sector_len.to_string();
+    let shown = run(
+        "fdisk",
+        &["-b", &sector_len, "-l", "-o", "Start,Sectors", text(path)],
+    );
+    let rows = shown.lines().filter_map(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
     });
-    fields.collect()
+    rows.collect()
 }
 
 const GPT: &str = "label: gpt
@@ -30,24 +39,40 @@ label-id: 01234567-89AB-CDEF-0123-456789ABCDEF
 ";
 
 fn assert_gpt(layout: &DiskLayout, sector_len: u64, from_backup: bool) {
-    let Some(TableKind::Gpt { disk_guid, from_backup: found }) = &layout.table else {
+    let Some(TableKind::Gpt {
+        disk_guid,
+        from_backup: found,
+    }) = &layout.table
+    else {
         panic!("{layout:?}");
     };
-    assert_eq!(disk_guid.to_string(), "01234567-89ab-cdef-0123-456789abcdef");
+    assert_eq!(
+        disk_guid.to_string(),
+        "01234567-89ab-cdef-0123-456789abcdef"
+    );
     assert_eq!(*found, from_backup);
     assert_eq!(u64::from(layout.sector_len), sector_len);
     assert_eq!(layout.partitions.len(), 2);
     let first = layout.partition(1).unwrap();
-    assert_eq!((first.offset, first.len), (2048 * sector_len, 8192 * sector_len));
+    assert_eq!(
+        (first.offset, first.len),
+        (2048 * sector_len, 8192 * sector_len)
+    );
     assert_eq!(first.name, "EFI syst\u{e9}m");
     let uuid = first.uuid.map(|uuid| uuid.to_string());
-    assert_eq!(uuid.as_deref(), Some("11111111-2222-3333-4444-555555555555"));
+    assert_eq!(
+        uuid.as_deref(),
+        Some("11111111-2222-3333-4444-555555555555")
+    );
     let PartitionKind::Gpt(kind) = first.kind else {
         panic!("{first:?}");
     };
     assert_eq!(kind.to_string(), "c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
     let second = layout.partition(5).unwrap();
-    assert_eq!((second.offset, second.len), (10_240 * sector_len, 16_384 * sector_len));
+    assert_eq!(
+        (second.offset, second.len),
+        (10_240 * sector_len, 16_384 * sector_len)
+    );
     assert_eq!(second.attributes, 1 << 60 | 0b101);
     assert!(first.is_sound() && second.is_sound());
     assert!(layout.partition(2).is_none());
@@ -55,7 +80,7 @@ fn assert_gpt(layout: &DiskLayout, sector_len: u64, from_backup: bool) {
 
 #[test]
 fn a_gpt_is_read_with_sectors_of_both_lengths_known_or_not() {
-    if !has_tools(&["sfdisk"]) {
+    if !has_tools(&["fdisk"]) {
         return;
     }
     for sector_len in [512, 4096] {
@@ -72,13 +97,20 @@ fn a_gpt_is_read_with_sectors_of_both_lengths_known_or_not() {
 
 #[test]
 fn the_backup_of_a_gpt_serves_where_the_primary_is_damaged() {
-    if !has_tools(&["sfdisk"]) {
+    if !has_tools(&["fdisk"]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let image = Image::open(&divided(&folder, 32 * MIB, 512, GPT));
     // Magic, header, checksum of the header, its own place, the array.
-    for at in [512, 512 + 72, 512 + 16, 512 + 24, 1024 + 56, 1024 + 128 * 127] {
+    for at in [
+        512,
+        512 + 72,
+        512 + 16,
+        512 + 24,
+        1024 + 56,
+        1024 + 128 * 127,
+    ] {
         let mut damaged = image.clone();
         damaged.0[at] ^= 0x20;
         let layout = damaged.layout();
@@ -91,14 +123,18 @@ fn the_backup_of_a_gpt_serves_where_the_primary_is_damaged() {
         let Some(TableKind::Mbr { .. }) = layout.table else {
             panic!("{layout:?}");
         };
-        assert!(layout.warnings[0].contains("both copies"), "{:?}", layout.warnings);
+        assert!(
+            layout.warnings[0].contains("both copies"),
+            "{:?}",
+            layout.warnings
+        );
         assert!(layout.partitions.iter().all(Partition::is_container));
     }
 }
 
 #[test]
-fn an_mbr_with_logical_partitions_is_what_sfdisk_says() {
-    if !has_tools(&["sfdisk"]) {
+fn an_mbr_with_logical_partitions_is_what_fdisk_says() {
+    if !has_tools(&["fdisk"]) {
         return;
     }
     let script = "label: dos
@@ -115,17 +151,26 @@ start=30720, size=8192, type=7
         let image = Image::open(&path);
         let known = Some(sector_len as u32);
         let layout = read_layout(&image, image.0.len() as u64, known).unwrap();
-        assert_eq!(layout.table, Some(TableKind::Mbr { signature: 0x89ab_cdef }));
+        assert_eq!(
+            layout.table,
+            Some(TableKind::Mbr {
+                signature: 0x89ab_cdef
+            })
+        );
         assert_eq!(layout.warnings, [""; 0]);
         let numbers: Vec<_> = layout.partitions.iter().map(|one| one.number).collect();
         assert_eq!(numbers, [1, 2, 5, 6, 7]);
         let kinds: Vec<_> = layout.partitions.iter().map(|one| one.kind).collect();
-        assert_eq!(kinds, [0x83, 0x0f, 0x83, 0x82, 0x07].map(PartitionKind::Mbr));
+        assert_eq!(
+            kinds,
+            [0x83, 0x0f, 0x83, 0x82, 0x07].map(PartitionKind::Mbr)
+        );
         let sectors = |bytes: u64| bytes / sector_len;
-        let starts: Vec<_> = layout.partitions.iter().map(|one| sectors(one.offset)).collect();
-        assert_eq!(starts, told(&path, sector_len, "start"));
-        let lens: Vec<_> = layout.partitions.iter().map(|one| sectors(one.len)).collect();
-        assert_eq!(lens, told(&path, sector_len, "size"));
+        let places = layout
+            .partitions
+            .iter()
+            .map(|one| (sectors(one.offset), sectors(one.len)));
+        assert_eq!(places.collect::<Vec<_>>(), told(&path, sector_len));
         assert!(layout.partitions.iter().all(Partition::is_sound));
         assert_eq!(layout.partition(1).unwrap().attributes, 0x80);
     }
@@ -133,7 +178,7 @@ start=30720, size=8192, type=7
 
 #[test]
 fn an_mbr_of_long_sectors_is_known_by_what_its_partitions_hold() {
-    if !has_tools(&["sfdisk", "mkfs.ext4"]) {
+    if !has_tools(&["fdisk", "mkfs.ext4"]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -170,11 +215,22 @@ fn disk(len: usize, sectors: &[(usize, Vec<u8>)]) -> Image {
 
 #[test]
 fn partitions_that_overlap_or_lie_outside_are_listed_and_told() {
-    let entries = [(0x83, 8, 100), (0x83, 50, 10), (0x83, 200, 10), (0x83, 1000, 2000)];
+    let entries = [
+        (0x83, 8, 100),
+        (0x83, 50, 10),
+        (0x83, 200, 10),
+        (0x83, 1000, 2000),
+    ];
     let layout = disk(1 << 20, &[(0, mbr(&entries))]).layout();
-    let flags = layout.partitions.iter().map(|one| (one.overlaps, one.out_of_range));
+    let flags = layout
+        .partitions
+        .iter()
+        .map(|one| (one.overlaps, one.out_of_range));
     let flags: Vec<_> = flags.collect();
-    assert_eq!(flags, [(true, false), (true, false), (false, false), (false, true)]);
+    assert_eq!(
+        flags,
+        [(true, false), (true, false), (false, false), (false, true)]
+    );
     assert_eq!(layout.warnings.len(), 3);
     assert!(layout.warnings[2].starts_with("partition 4 "));
 }
@@ -185,11 +241,14 @@ fn a_chain_of_logical_partitions_that_turns_back_ends() {
     let own = (0x83, 1, 5);
     // From sector 100 to 110, and from there back, to itself, or out of the container.
     for (next, count) in [((0x05, 0, 1), 3), ((0x05, 10, 1), 3), ((0x05, 1000, 1), 3)] {
-        let image = disk(1 << 20, &[
-            (0, first.clone()),
-            (100, mbr(&[own, (0x05, 10, 1)])),
-            (110, mbr(&[own, next])),
-        ]);
+        let image = disk(
+            1 << 20,
+            &[
+                (0, first.clone()),
+                (100, mbr(&[own, (0x05, 10, 1)])),
+                (110, mbr(&[own, next])),
+            ],
+        );
         let layout = image.layout();
         assert_eq!(layout.partitions.len(), count);
         assert_eq!(layout.warnings.len(), 1, "{:?}", layout.warnings);
@@ -208,7 +267,10 @@ fn a_chain_of_logical_partitions_has_a_limit() {
     }
     let layout = disk(1 << 20, &sectors).layout();
     assert_eq!(layout.partitions.len(), 1 + 128);
-    assert_eq!(layout.warnings, ["there are more than 128 logical partitions"]);
+    assert_eq!(
+        layout.warnings,
+        ["there are more than 128 logical partitions"]
+    );
 }
 
 #[test]
@@ -220,7 +282,7 @@ fn the_first_sector_of_a_file_system_is_no_partition_table() {
         ("mkfs.vfat", "--mbr=yes"),
         ("mkfs.vfat", "--mbr=no"),
         ("mkfs.ntfs", "-FQq"),
-        ("mkfs.exfat", "-q"),
+        ("mkfs.exfat", "--verbose"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let path = blank(&folder, 16 * MIB);
@@ -238,14 +300,17 @@ fn the_first_sector_of_a_file_system_is_no_partition_table() {
 
 #[test]
 fn what_is_left_of_a_gpt_yields_to_a_file_system_of_the_whole_disk() {
-    if !has_tools(&["sfdisk", "mkfs.ext4"]) {
+    if !has_tools(&["fdisk", "mkfs.ext4"]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let path = divided(&folder, 32 * MIB, 512, GPT);
     run("mkfs.ext4", &["-q", "-F", text(&path), "16M"]);
     let layout = Image::open(&path).layout();
-    assert!(layout.table.is_none() && layout.file_system.is_some(), "{layout:?}");
+    assert!(
+        layout.table.is_none() && layout.file_system.is_some(),
+        "{layout:?}"
+    );
     assert_eq!(layout.warnings.len(), 1);
 }
 

@@ -25,9 +25,16 @@ pub(super) fn walk(mut metadata: Metadata<'_>, cuts: CutSink<'_>) -> Result<u64,
     let superblock = metadata.bytes(SUPERBLOCK_AT, SUPERBLOCK_LEN)?;
     let geometry = Geometry::decode(&superblock)?;
     if geometry.len() > metadata.window_len() {
-        return Err(WalkError::file_system("it is longer than the volume around it"));
+        return Err(WalkError::file_system(
+            "it is longer than the volume around it",
+        ));
     }
-    let mut walk = Walk { metadata, cuts, geometry, bad_files: 0 };
+    let mut walk = Walk {
+        metadata,
+        cuts,
+        geometry,
+        bad_files: 0,
+    };
     walk.groups()?;
     Ok(walk.bad_files)
 }
@@ -65,7 +72,8 @@ impl Walk<'_> {
 
     fn table(&self, descriptor: &[u8]) -> Result<Option<InodeTable>, WalkError> {
         let table = self.geometry.decode_descriptor(descriptor);
-        let table = table.ok_or_else(|| WalkError::file_system("a group descriptor is too short"))?;
+        let table =
+            table.ok_or_else(|| WalkError::file_system("a group descriptor is too short"))?;
         if table.inodes == 0 {
             return Ok(None);
         }

@@ -1,6 +1,6 @@
 //! The superblock: how long everything is, and where group descriptors lie.
 
-use crate::sources::volume::layout::fields::{has, halves_at, u16_at, u32_at};
+use crate::sources::volume::layout::fields::{halves_at, has, u16_at, u32_at};
 use crate::sources::volume::layout::hints::walk::WalkError;
 
 pub(super) const SUPERBLOCK_AT: u64 = 1024;
