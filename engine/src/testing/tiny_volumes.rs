@@ -22,7 +22,15 @@ impl ReadAt for TinyVolume {
 
 /// Every volume, the same on every run.
 pub fn all() -> Vec<Vec<u8>> {
-    vec![gpt(), mbr(), ext(false), ext(true), fat12(), ntfs()]
+    vec![
+        gpt(),
+        mbr(),
+        ext(false),
+        ext(true),
+        fat12(),
+        ntfs(false),
+        ntfs(true),
+    ]
 }
 
 fn put(image: &mut [u8], at: usize, bytes: &[u8]) {
@@ -255,43 +263,54 @@ fn put_entry(image: &mut [u8], at: usize, name: &[u8], (kind, cluster, len): (u8
 }
 
 const NTFS_RECORD_LEN: usize = 1024;
+/// Where the table of records begins: in the 4th cluster.
 const NTFS_TABLE: usize = 4 * 512;
+const NTFS_DATA: u32 = 0x80;
+const NTFS_LIST: u32 = 0x20;
+/// The record behind a piece of the table that lies elsewhere.
+const NTFS_FAR_RECORD: usize = 26;
 
-/// 96 clusters of 512 bytes: an NTFS whose last records are a file of two runs and one whose runs
-/// are in a record of their own.
-pub fn ntfs() -> Vec<u8> {
-    let mut image = vec![0; 96 * 512];
+/// 100 clusters of 512 bytes: an NTFS whose last records are a file of two runs, one whose runs are
+/// in a record of their own, and that one. If the table is in pieces, that one lies at its end.
+pub fn ntfs(is_in_pieces: bool) -> Vec<u8> {
+    let mut image = vec![0; 100 * 512];
     put(&mut image, 0, b"\xeb\x52\x90NTFS    ");
     put_u16(&mut image, 0x0b, 512);
     image[0x0d] = 1;
-    put_u64(&mut image, 0x28, 95);
+    put_u64(&mut image, 0x28, 99);
     put_u64(&mut image, 0x30, 4);
     image[0x40] = 0xf6; // records of 2 to the 10th bytes
     put_boot_mark(&mut image, 0);
-    // 27 records are 54 clusters, from the 4th on.
-    put_record(&mut image, 0, 0, |record| {
-        put_runs(record, 27 * 1024, &[0x11, 54, 4, 0]);
-    });
-    put_record(&mut image, 24, 0, |record| {
-        put_runs(record, 2500, &[0x11, 3, 60, 0x11, 2, 0xfc, 0]);
-    });
-    put_record(&mut image, 25, 0, |record| {
-        put_u32(record, 0, 0x20); // the list of attributes, resident
-        put_u32(record, 4, 24 + 24);
-        put_u32(record, 16, 24);
-        put_u16(record, 20, 24);
-        put_u32(record, 24, 0x80);
-        put_u16(record, 28, 24);
-        put_u64(record, 24 + 16, 26);
-    });
-    put_record(&mut image, 26, 25, |record| {
-        put_runs(record, 1000, &[0x01, 1, 0x11, 2, 70, 0]);
-    });
+    let len = (NTFS_FAR_RECORD + 1) * NTFS_RECORD_LEN;
+    let whole = (len, 0, [0x11, 54, 4, 0].as_slice());
+    if is_in_pieces {
+        let list = list(&[(0, 0), (52, 23)]);
+        let near = runs((len, 0, &[0x11, 52, 4, 0]));
+        put_record(&mut image, 0, 0, &[list, near]);
+        let far = runs((0, 52, &[0x11, 2, 90, 0]));
+        put_record(&mut image, 23, 1 << 48, &[far]);
+    } else {
+        put_record(&mut image, 0, 0, &[runs(whole)]);
+    }
+    let near = (2500, 0, [0x11, 3, 60, 0x11, 2, 0xfc, 0].as_slice());
+    put_record(&mut image, 24, 0, &[runs(near)]);
+    put_record(&mut image, 25, 0, &[list(&[(0, NTFS_FAR_RECORD as u64)])]);
+    let behind_a_hole = (1000, 0, [0x01, 1, 0x11, 2, 70, 0].as_slice());
+    put_record(
+        &mut image,
+        NTFS_FAR_RECORD,
+        1 << 48 | 25,
+        &[runs(behind_a_hole)],
+    );
+    if is_in_pieces {
+        let from = NTFS_TABLE + NTFS_FAR_RECORD * NTFS_RECORD_LEN;
+        image.copy_within(from..from + NTFS_RECORD_LEN, 90 * 512);
+        image[from..from + NTFS_RECORD_LEN].fill(0);
+    }
     image
 }
 
-/// A record with one attribute, which `write` makes.
-fn put_record(image: &mut [u8], number: usize, base: u64, write: impl Fn(&mut [u8])) {
+fn put_record(image: &mut [u8], number: usize, base: u64, attributes: &[Vec<u8>]) {
     let at = NTFS_TABLE + NTFS_RECORD_LEN * number;
     let record = &mut image[at..at + NTFS_RECORD_LEN];
     put(record, 0, b"FILE");
@@ -301,22 +320,43 @@ fn put_record(image: &mut [u8], number: usize, base: u64, write: impl Fn(&mut [u
     put_u16(record, 22, 1); // in use
     put_u32(record, 24, 512);
     put_u64(record, 32, base);
-    write(&mut record[56..]);
-    let len = usize::from(record[60]);
-    put_u32(record, 56 + len, u32::MAX);
+    let attributes = attributes.concat();
+    put(record, 56, &attributes);
+    put_u32(record, 56 + attributes.len(), u32::MAX);
     // The mark of a whole write stands where the ends were.
-    for end in [510, 1022] {
-        put_u16(record, 48, 7);
+    for end in [48, 510, 1022] {
         put_u16(record, end, 7);
     }
 }
 
-fn put_runs(attribute: &mut [u8], len: u64, runs: &[u8]) {
-    put_u32(attribute, 0, 0x80);
-    put_u32(attribute, 4, 64 + 16);
+/// A data attribute outside of its record: length in bytes, first cluster, runs.
+fn runs((len, first_cluster, runs): (usize, u64, &[u8])) -> Vec<u8> {
+    let mut attribute = vec![0; 64 + 16];
+    put_u32(&mut attribute, 0, NTFS_DATA);
+    put_u32(&mut attribute, 4, 64 + 16);
     attribute[8] = 1; // not resident
-    put_u16(attribute, 32, 64);
-    put_u64(attribute, 48, len);
-    put_u64(attribute, 56, len);
-    put(attribute, 64, runs);
+    put_u64(&mut attribute, 16, first_cluster);
+    put_u16(&mut attribute, 32, 64);
+    put_u64(&mut attribute, 48, len as u64);
+    put_u64(&mut attribute, 56, len as u64);
+    put(&mut attribute, 64, runs);
+    attribute
+}
+
+/// A list of data attributes: the first cluster and the record of each.
+fn list(pieces: &[(u64, u64)]) -> Vec<u8> {
+    let len = 24 + 24 * pieces.len();
+    let mut attribute = vec![0; len];
+    put_u32(&mut attribute, 0, NTFS_LIST);
+    put_u32(&mut attribute, 4, len as u32);
+    put_u32(&mut attribute, 16, len as u32 - 24);
+    put_u16(&mut attribute, 20, 24);
+    for (index, (first_cluster, record)) in pieces.iter().enumerate() {
+        let at = 24 + 24 * index;
+        put_u32(&mut attribute, at, NTFS_DATA);
+        put_u16(&mut attribute, at + 4, 24);
+        put_u64(&mut attribute, at + 8, *first_cluster);
+        put_u64(&mut attribute, at + 16, *record | 1 << 48);
+    }
+    attribute
 }

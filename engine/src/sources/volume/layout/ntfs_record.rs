@@ -15,7 +15,7 @@ const END: u32 = u32::MAX;
 /// Number of the record that has the volume's label.
 const VOLUME_RECORD: u64 = 3;
 /// The low bits of a reference are the number of a record, the others count its uses.
-const RECORD_NUMBER_MASK: u64 = (1 << 48) - 1;
+pub(super) const RECORD_NUMBER_MASK: u64 = (1 << 48) - 1;
 /// The end of each so many bytes of a record is kept elsewhere, to tell a torn write.
 const FIXUP_STRIDE: usize = 512;
 
@@ -86,11 +86,11 @@ impl<'b> Record<'b> {
         }
         undo_fixups(bytes)?;
         let used = u32_at(bytes, 0x18)? as usize;
-        let base = u64_at(bytes, 0x20)? & RECORD_NUMBER_MASK;
+        let base = Some(u64_at(bytes, 0x20)?).filter(|base| *base != 0);
         Some(Self {
             first_attribute: usize::from(u16_at(bytes, 0x14)?),
             bytes: bytes.get(..used)?,
-            base: (base != 0).then_some(base),
+            base: base.map(|base| base & RECORD_NUMBER_MASK),
         })
     }
 

@@ -10,7 +10,7 @@ use crate::sources::volume::layout::fields::{u8_at, u16_at, u32_at, u64_at};
 use crate::sources::volume::layout::hints::cuts::{CutSink, FileCuts};
 use crate::sources::volume::layout::hints::walk::{Metadata, STEP_LEN, WalkError, count_bad};
 use crate::sources::volume::layout::ntfs_record::{
-    ATTRIBUTE_LIST, DATA, Mapping, NtfsGeometry, Record,
+    ATTRIBUTE_LIST, DATA, Mapping, NtfsGeometry, RECORD_NUMBER_MASK, Record,
 };
 
 /// Records below this belong to the file system.
@@ -21,7 +21,6 @@ const LIST_LEN_MAX: u64 = 256 * 1024;
 const LISTED_LEN_MIN: usize = 24;
 /// Most runs of the table that are kept: 24 bytes each.
 const TABLE_RUNS_MAX: usize = 256 * 1024;
-const RECORD_NUMBER_MASK: u64 = (1 << 48) - 1;
 
 /// Gives the number of files that make no sense.
 pub(super) fn walk(mut metadata: Metadata<'_>, cuts: CutSink<'_>) -> Result<u64, WalkError> {
@@ -268,7 +267,7 @@ impl Walk<'_> {
             .ok_or(WalkError::File)?;
         self.read_table(at, &mut bytes)?;
         let record = Record::decode(&mut bytes).ok_or(WalkError::File)?;
-        if record.base.unwrap_or_default() != base {
+        if record.base != Some(base) {
             return Err(WalkError::File);
         }
         let mapping = data_mapping(&record, piece.first_cluster, &self.geometry)?;

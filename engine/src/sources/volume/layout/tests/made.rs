@@ -20,7 +20,8 @@ fn a_file_of_ntfs_ends_where_its_last_run_was_written() {
         70 * 512 + 488,
         71 * 512,
     ];
-    assert_eq!(hints_of(tiny_volumes::ntfs()), expected);
+    assert_eq!(hints_of(tiny_volumes::ntfs(false)), expected);
+    assert_eq!(hints_of(tiny_volumes::ntfs(true)), expected);
 }
 
 #[test]

@@ -34,8 +34,10 @@ fn told(path: &Path, sector_len: u64) -> Vec<(u64, u64)> {
 
 const GPT: &str = "label: gpt
 label-id: 01234567-89AB-CDEF-0123-456789ABCDEF
-1 : start=2048, size=8192, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=\"EFI syst\u{e9}m\", uuid=11111111-2222-3333-4444-555555555555
-5 : start=10240, size=16384, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, attrs=\"RequiredPartition LegacyBIOSBootable GUID:60\"
+1 : start=2048, size=8192, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, \
+name=\"EFI syst\u{e9}m\", uuid=11111111-2222-3333-4444-555555555555
+5 : start=10240, size=16384, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, \
+attrs=\"RequiredPartition LegacyBIOSBootable GUID:60\"
 ";
 
 fn assert_gpt(layout: &DiskLayout, sector_len: u64, from_backup: bool) {

@@ -45,6 +45,9 @@ impl Walk<'_> {
         let blocks = u16_at(entry, 4).ok_or(WalkError::File)?;
         let high = u16_at(entry, 6).ok_or(WalkError::File)?;
         let low = u32_at(entry, 8).ok_or(WalkError::File)?;
+        if blocks == 0 {
+            return Err(WalkError::File);
+        }
         if blocks > WRITTEN_BLOCKS_MAX {
             return Ok(());
         }
