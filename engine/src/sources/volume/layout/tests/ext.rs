@@ -98,7 +98,7 @@ fn hints_of_every_kind_of_ext_are_what_debugfs_says() {
             FileSystemKind::Ext4,
         ),
         (
-            "-b 1024 -O meta_bg,^resize_inode,^64bit,^flex_bg,^sparse_super -g 1024",
+            "-b 1024 -O meta_bg,^resize_inode,^64bit,^flex_bg,^sparse_super -g 512",
             1024,
             FileSystemKind::Ext4,
         ),
