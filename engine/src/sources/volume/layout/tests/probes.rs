@@ -263,34 +263,6 @@ fn windows_formats_without_a_tool_are_recognized_by_name() {
 }
 
 #[test]
-fn a_physical_volume_that_lvm_made_is_recognized() {
-    if !has_tools(&["pvcreate"]) {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let path = blank(&folder, 8 * MIB);
-    let config = format!(
-        "devices {{ filter=[ \"a|{0}|\" ] scan=\"{0}\" dir=\"/dev\" }}",
-        text(&path)
-    );
-    let uuid = "abcdef-GHIJ-klmn-OPQR-stuv-WXYZ-012345";
-    let arguments = [
-        "-q",
-        "--config",
-        &config,
-        "--norestorefile",
-        "-u",
-        uuid,
-        text(&path),
-    ];
-    if run_with("pvcreate", &arguments, "").is_none() {
-        return skip("pvcreate takes devices only");
-    }
-    let found = Image::open(&path).layout().file_system.unwrap();
-    assert_eq!(found.uuid.as_deref(), Some(uuid));
-}
-
-#[test]
 fn file_systems_in_partitions_have_hints_from_the_start_of_the_disk() {
     if !has_tools(&["sfdisk", "mkfs.ext4", "mkfs.vfat", "mcopy"]) {
         return;
