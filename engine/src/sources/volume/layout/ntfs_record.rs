@@ -38,7 +38,7 @@ impl NtfsGeometry {
         let cluster_len = sector_len.checked_mul(cluster_sectors)?;
         let record_len = match array::<1>(sector, 0x40).map(i8::from_le_bytes)? {
             log @ -14..=-9 => 1 << -log,
-            count @ 1.. => cluster_len * u64::from(count.unsigned_abs()),
+            count @ 1.. => cluster_len.checked_mul(u64::from(count.unsigned_abs()))?,
             _ => return None,
         };
         let is_sane = has(sector, 3, b"NTFS    ")
@@ -61,7 +61,8 @@ impl NtfsGeometry {
 
 /// The label of the volume.
 pub(super) fn volume_label(geometry: &NtfsGeometry, window: Window<'_>) -> Option<String> {
-    let at = geometry.mft_at + VOLUME_RECORD * geometry.record_len as u64;
+    let inner = VOLUME_RECORD * geometry.record_len as u64;
+    let at = geometry.mft_at.checked_add(inner)?;
     let mut bytes = window.bytes(at, geometry.record_len).ok()?;
     let record = Record::decode(&mut bytes)?;
     let mut attributes = record.attributes();

@@ -63,6 +63,9 @@ impl FileCuts {
         physical: u64,
         len: u64,
     ) -> Result<(), WalkError> {
+        if logical.checked_add(len).is_none() || physical.checked_add(len).is_none() {
+            return Err(WalkError::File);
+        }
         if let Some(current) = &mut self.current {
             let end = current.logical + current.len;
             if logical < end {
@@ -74,13 +77,11 @@ impl FileCuts {
             }
         }
         self.finish(sink)?;
-        let is_number = logical.checked_add(len).is_some() && physical.checked_add(len).is_some();
-        let extent = is_number.then_some(Extent {
+        self.current = Some(Extent {
             logical,
             physical,
             len,
         });
-        self.current = Some(extent.ok_or(WalkError::File)?);
         Ok(())
     }
 

@@ -109,6 +109,31 @@ fn metadata_beyond_the_bound_of_the_caller_is_not_read() {
 }
 
 #[test]
+fn a_boot_sector_with_lengths_beyond_all_numbers_is_no_ntfs() {
+    // Sectors of a cluster as a power of two, records in clusters, the table's first cluster.
+    let changes: [&[(usize, u8)]; 3] = [
+        &[(0x0d, 0xc8), (0x40, 0x7f)],
+        &[(0x0d, 0x81), (0x0c, 0xff)],
+        &[(0x2f, 0x7f), (0x37, 0x7f)],
+    ];
+    for changes in changes {
+        let mut image = tiny_volumes::ntfs(false);
+        for (at, byte) in changes {
+            image[*at] = *byte;
+        }
+        let mut layout = DiskLayout::unknown(image.len() as u64, 512);
+        layout.file_system = Some(FileSystem::of(FileSystemKind::Ntfs));
+        let image = Image(image);
+        assert_eq!(kind_of(&image), None);
+        let hints = Hints::collect(&image, &layout, &HintOptions::default()).unwrap();
+        assert_eq!(
+            hints.problems()[0].detail,
+            "the first sector makes no sense"
+        );
+    }
+}
+
+#[test]
 fn what_cannot_be_read_costs_the_hints_of_its_file_system() {
     struct Failing(Image, u64);
     impl ReadAt for Failing {

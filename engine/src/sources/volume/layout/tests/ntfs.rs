@@ -149,7 +149,6 @@ fn a_file_in_more_pieces_than_fit_its_record_is_followed() {
     }
     assert_same_cuts(&hints, oracle(&path, &[("pieces".to_owned(), len)]));
 }
-}
 
 /// Files that are made in the folder from now on are compressed.
 fn set_compressed(folder: &Path) -> bool {

@@ -130,7 +130,7 @@ impl Geometry {
         let inodes = u32_at(superblock, 0).map(u64::from);
         let inode_lens = 128..=self.block_len as usize;
         self.block_len <= 64 * 1024
-            && self.blocks <= 1 << 48
+            && self.blocks < 1 << 48
             && self.blocks_per_group > 0
             && self.first_block <= 1
             && (1..=self.block_len * 8).contains(&u64::from(self.inodes_per_group))
