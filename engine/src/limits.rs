@@ -107,6 +107,26 @@ pub const XATTRS_LEN_LIMIT: usize = MIB;
 /// Longest file: one extent must be able to say it in 62 bits.
 pub const FILE_LEN_LIMIT: u64 = (1 << 62) - 1;
 
+// --- what is inside a volume --------------------------------------------------------------
+
+/// Most entries of a GPT that a reader looks at; tools make 128.
+pub const GPT_ENTRIES_LIMIT: u32 = 16_384;
+/// Longest entry of a GPT; tools make 128 bytes.
+pub const GPT_ENTRY_LEN_LIMIT: usize = 4 * KIB;
+/// Most logical partitions of an MBR.
+pub const EBR_LINKS_LIMIT: usize = 128;
+/// Warnings about the partitions of one disk that are spelled out; the rest is counted.
+pub const LAYOUT_WARNINGS_MAX: usize = 64;
+/// Memory for the offsets of layout hints by default: 4 Mi of them.
+pub const HINT_MEMORY_DEFAULT: usize = 32 * MIB;
+/// Most bytes of metadata that are read for the hints of one file system by default: the inodes of
+/// 256 million files.
+pub const HINT_METADATA_DEFAULT: u64 = 64 << 30;
+/// Metadata of a file system is at most as long as the file system, and this much read twice.
+pub const HINT_METADATA_SLACK: u64 = 16 * MIB as u64;
+/// Deepest folder in a FAT file system: paths have at most 260 characters.
+pub const FAT_DEPTH_LIMIT: usize = 260;
+
 // --- keys ---------------------------------------------------------------------------------
 
 /// Most key slots: each costs one Argon2 run to try.

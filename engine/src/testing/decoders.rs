@@ -39,8 +39,17 @@ use crate::limits::FRAME_LEN_LIMIT;
 use crate::repository::object;
 use crate::sources::folder::Excludes;
 use crate::sources::folder::is_excluded;
+use crate::sources::volume::layout::DiskLayout;
+use crate::sources::volume::layout::FileSystem;
+use crate::sources::volume::layout::FileSystemKind;
+use crate::sources::volume::layout::HintOptions;
+use crate::sources::volume::layout::Hints;
+use crate::sources::volume::layout::Partition;
+use crate::sources::volume::layout::read_layout;
 use crate::testing::hostile_repository;
 use crate::testing::keys;
+use crate::testing::tiny_volumes::TinyVolume;
+use crate::testing::tiny_volumes::repair_gpt;
 use crate::transform::chunk::ChunkSizes;
 use crate::transform::chunk::Chunker;
 use crate::transform::compress::Decompressor;
@@ -77,6 +86,8 @@ pub fn all() -> &'static [Decoder] {
         ("decompress", decompress),
         ("chunker", chunker),
         ("excludes", excludes),
+        ("disk_layout", disk_layout),
+        ("disk_hints", disk_hints),
         ("repository_model", hostile_repository::run),
     ]
 }
@@ -412,4 +423,71 @@ pub fn excludes(bytes: &[u8]) {
     for is_folder in [false, true] {
         let _ = is_excluded(&excludes, path.as_bytes(), is_folder);
     }
+}
+
+/// Partition tables and the marks of file systems.
+pub fn disk_layout(bytes: &[u8]) {
+    let mut repaired = bytes.to_vec();
+    repair_gpt(&mut repaired);
+    for bytes in [bytes.to_vec(), repaired] {
+        for sector_len in [None, Some(512), Some(4096)] {
+            let volume = TinyVolume(bytes.clone());
+            let layout = layout_of(&volume, sector_len);
+            assert_eq!(
+                layout,
+                layout_of(&volume, sector_len),
+                "the same every time"
+            );
+            assert_sound_partitions_are_apart(&layout);
+        }
+    }
+}
+
+fn layout_of(volume: &TinyVolume, sector_len: Option<u32>) -> DiskLayout {
+    let layout = read_layout(volume, volume.0.len() as u64, sector_len);
+    layout.expect("whatever a volume holds is no error")
+}
+
+fn assert_sound_partitions_are_apart(layout: &DiskLayout) {
+    let sound = layout.partitions.iter().filter(|one| one.is_sound());
+    let mut places: Vec<_> = sound
+        .filter(|one| !one.is_container())
+        .map(|Partition { offset, len, .. }| (*offset, offset + len))
+        .collect();
+    places.sort_unstable();
+    assert!(places.is_sorted_by(|a, b| a.1 <= b.0), "{places:?}");
+    assert!(
+        places
+            .iter()
+            .all(|place| place.0 < place.1 && place.1 <= layout.len)
+    );
+}
+
+/// Every walk through a file system, whether the volume is recognized as one or not.
+pub fn disk_hints(bytes: &[u8]) {
+    let volume = TinyVolume(bytes.to_vec());
+    for kind in [
+        FileSystemKind::Ext4,
+        FileSystemKind::Fat32,
+        FileSystemKind::Ntfs,
+    ] {
+        let mut layout = DiskLayout::unknown(bytes.len() as u64, 512);
+        layout.file_system = Some(FileSystem::of(kind));
+        assert_hints(&volume, &layout);
+    }
+    assert_hints(&volume, &layout_of(&volume, None));
+}
+
+fn assert_hints(volume: &TinyVolume, layout: &DiskLayout) {
+    let options = HintOptions {
+        memory_bytes: 1 << 20,
+        ..HintOptions::default()
+    };
+    let hints = Hints::collect(volume, layout, &options).expect("no file is written");
+    let offsets: Vec<_> = hints
+        .iter()
+        .map(|hint| hint.expect("no file is read"))
+        .collect();
+    assert!(offsets.is_sorted_by(|a, b| a < b), "ascending, each once");
+    assert!(offsets.last().is_none_or(|last| *last <= layout.len));
 }

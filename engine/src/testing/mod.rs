@@ -16,6 +16,7 @@ pub mod recording_backend;
 pub mod sample_repository;
 pub mod seeds;
 pub mod sim_disk;
+pub mod tiny_volumes;
 pub mod whole_object;
 
 mod sim_image;

@@ -13,6 +13,7 @@ use crate::testing::keys;
 use crate::testing::prepared::prepared;
 use crate::testing::prepared::snapshot_of;
 use crate::testing::random::Random;
+use crate::testing::tiny_volumes;
 use crate::transform::compress::Compressor;
 use crate::transform::derive::Secret;
 use crate::transform::seal;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Seed> {
     pages(&mut seeds);
     names(&mut seeds);
     streams(&mut seeds);
+    volumes(&mut seeds);
     let mut random = Random::new(3);
     seeds.push(("repository_model", Vec::new()));
     seeds.extend((0..16).map(|_| ("repository_model", random.bytes(24))));
@@ -174,5 +176,12 @@ fn streams(seeds: &mut Vec<Seed>) {
         let [a, b, c, _] = (plain.len() as u32).to_le_bytes();
         seeds.push(("decompress", [&[a, b, c], coded].concat()));
         seeds.push(("chunker", [&[9, 40], plain].concat()));
+    }
+}
+
+fn volumes(seeds: &mut Vec<Seed>) {
+    for volume in tiny_volumes::all() {
+        seeds.push(("disk_layout", volume.clone()));
+        seeds.push(("disk_hints", volume));
     }
 }
