@@ -5,3 +5,4 @@
 //! Deliberately absent: threads, chunks, and whatever a repository is.
 
 pub mod folder;
+pub mod volume;

@@ -37,6 +37,8 @@ use crate::limits::FRAME_LEN_LIMIT;
 use crate::repository::object;
 use crate::sources::folder::Excludes;
 use crate::sources::folder::is_excluded;
+use crate::sources::volume::ChangedRanges;
+use crate::sources::volume::nbd;
 use crate::testing::hostile_repository;
 use crate::testing::keys;
 use crate::transform::chunk::ChunkSizes;
@@ -73,6 +75,8 @@ pub fn all() -> &'static [Decoder] {
         ("decompress", decompress),
         ("chunker", chunker),
         ("excludes", excludes),
+        ("nbd_reply", nbd_reply),
+        ("changed_ranges", changed_ranges),
         ("repository_model", hostile_repository::run),
     ]
 }
@@ -392,4 +396,28 @@ pub fn excludes(bytes: &[u8]) {
     for is_folder in [false, true] {
         let _ = is_excluded(&excludes, path.as_bytes(), is_folder);
     }
+}
+
+/// All that an NBD server says, from its greeting on; or the URL that leads to it.
+pub fn nbd_reply(bytes: &[u8]) {
+    let _ = nbd::transcript(bytes);
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = nbd::Url::parse(text);
+    }
+}
+
+/// A list of changed ranges that another tool wrote: what is read is in its one spelling.
+pub fn changed_ranges(bytes: &[u8]) {
+    const LEN: u64 = 8 << 20;
+    let Ok(found) = ChangedRanges::read(bytes, LEN) else {
+        return;
+    };
+    let ranges = &found.ranges;
+    assert!(
+        ranges
+            .iter()
+            .all(|range| range.start < range.end && range.end <= LEN)
+    );
+    assert!(ranges.windows(2).all(|pair| pair[0].end < pair[1].start));
+    assert!(ranges.len() as u64 <= found.entries);
 }
