@@ -72,7 +72,10 @@ impl VolumeSource for BadDisk {
 
 #[test]
 fn one_bad_sector_costs_itself_alone() {
-    let disk = BadDisk::new(1 << 20, vec![100 * SECTOR..101 * SECTOR]);
+    let disk = BadDisk::new(
+        1 << 20,
+        std::iter::once(100 * SECTOR..101 * SECTOR).collect(),
+    );
     let mut buffer = vec![1; 1 << 20];
     let (read, gaps) = read_with_gaps(&disk, 0, &mut buffer).expect("a read");
     assert_eq!((read, gaps), (1 << 20, disk.bad.clone()));

@@ -1,11 +1,10 @@
 //! One connection: requests out, replies in, several under way.
 
-use std::ops::Range;
-
 use crate::limits;
 
-use super::fault::{Fault, shown};
+use super::fault::{Fault, refusal};
 use super::handshake::{self, Export, Wanted};
+use super::pending::Pending;
 use super::status::{self, Context, Extent};
 use super::stream::Peer;
 use super::wire::{self, Fields};
@@ -20,17 +19,6 @@ pub(super) struct Connection<P> {
     peer: P,
     export: Export,
     next_cookie: u64,
-}
-
-/// A read request under way.
-#[derive(Debug)]
-struct Pending {
-    cookie: u64,
-    /// Where it lies in the caller's buffer.
-    range: Range<usize>,
-    /// What has arrived, within the buffer: ascending, apart.
-    arrived: Vec<Range<usize>>,
-    refused: Option<Fault>,
 }
 
 /// Head of a reply.
@@ -89,12 +77,7 @@ impl<P: Peer> Connection<P> {
                     self.peer.renew_deadline();
                 }
                 let cookie = self.send(wire::COMMAND_READ, start, len)?;
-                pending.push(Pending {
-                    cookie,
-                    range,
-                    arrived: Vec::new(),
-                    refused: None,
-                });
+                pending.push(Pending::new(cookie, range));
             }
             if let Some(done) = self.receive_read(offset, buffer, &mut pending)? {
                 self.peer.renew_deadline();
@@ -305,112 +288,4 @@ fn wrong_len(chunk: Chunk) -> Fault {
     Fault::Protocol(format!(
         "a chunk of type {kind} with {len} bytes makes no sense here"
     ))
-}
-
-fn refusal(number: u32, text: &[u8]) -> Fault {
-    Fault::Refused {
-        number,
-        message: shown(text),
-    }
-}
-
-impl Pending {
-    /// Where `len` bytes at `start` of the export lie in the buffer that begins at `offset`.
-    fn within(&self, offset: u64, start: u64, len: u32) -> Result<Range<usize>, Fault> {
-        let outside = || Fault::protocol("it answers with another range than was asked for");
-        let start = start.checked_sub(offset).ok_or_else(outside)?;
-        let start = usize::try_from(start).map_err(|_| outside())?;
-        let end = start.checked_add(len as usize).ok_or_else(outside)?;
-        if start < self.range.start || end > self.range.end {
-            return Err(outside());
-        }
-        Ok(start..end)
-    }
-
-    /// Notes that `range` has arrived; nothing may arrive twice, and no piece may be empty.
-    fn arrive(&mut self, range: Range<usize>) -> Result<(), Fault> {
-        if range.is_empty() && !self.range.is_empty() {
-            return Err(Fault::protocol("a chunk of data is empty"));
-        }
-        let at = self.arrived.partition_point(|r| r.end <= range.start);
-        if self.arrived.get(at).is_some_and(|r| r.start < range.end) {
-            return Err(Fault::protocol("it sends the same bytes twice"));
-        }
-        let joins_next = self.arrived.get(at).is_some_and(|r| r.start == range.end);
-        let joins_last = at > 0 && self.arrived[at - 1].end == range.start;
-        match (joins_last, joins_next) {
-            (true, true) => self.arrived[at - 1].end = self.arrived.remove(at).end,
-            (true, false) => self.arrived[at - 1].end = range.end,
-            (false, true) => self.arrived[at].start = range.start,
-            (false, false) => self.arrived.insert(at, range),
-        }
-        if self.arrived.len() > limits::NBD_READ_PIECES_LIMIT {
-            return Err(Fault::protocol("it answers a read in too many pieces"));
-        }
-        Ok(())
-    }
-
-    fn refuse(&mut self, error: u32, text: &[u8]) {
-        self.refused.get_or_insert_with(|| refusal(error, text));
-    }
-
-    /// How a completed request ended: refused, answered, or neither.
-    fn finish(self) -> Result<Option<Fault>, Fault> {
-        if self.refused.is_none() && self.arrived != [self.range] {
-            return Err(Fault::protocol(
-                "it leaves out a part of what was asked for",
-            ));
-        }
-        Ok(self.refused)
-    }
-}
-
-/// A whole conversation with a server whose side of it is `bytes`: the handshake, one read, and one
-/// question in each context. For fuzzers: it must come back, and gives how many bytes were asked for.
-#[cfg(any(test, feature = "testing"))]
-pub fn transcript(bytes: &[u8]) -> Result<usize, String> {
-    let wanted = Wanted {
-        export: "disk".to_owned(),
-        dirty: Some("qemu:dirty-bitmap:b".to_owned()),
-    };
-    let fail = |fault: Fault| fault.into_io().to_string();
-    let mut connection = Connection::open(Recorded(bytes), &wanted).map_err(fail)?;
-    let unit = connection.export().block_min as usize;
-    let len = (2048_usize.next_multiple_of(unit) as u64).min(connection.export().len);
-    let mut buffer = vec![0; len as usize];
-    connection.read(0, &mut buffer).map_err(fail)?;
-    for context in [Context::Allocation, Context::Dirty] {
-        let extents = connection.status(context, 0, len as u32).map_err(fail)?;
-        let total: u64 = extents.iter().map(|extent| u64::from(extent.len)).sum();
-        assert!(total <= len && extents.iter().all(|extent| extent.len > 0));
-    }
-    Ok(buffer.len())
-}
-
-/// The server's side of a conversation; what is said to it goes nowhere.
-#[cfg(any(test, feature = "testing"))]
-#[derive(Debug)]
-struct Recorded<'a>(&'a [u8]);
-
-#[cfg(any(test, feature = "testing"))]
-impl Peer for Recorded<'_> {
-    fn renew_deadline(&mut self) {}
-}
-
-#[cfg(any(test, feature = "testing"))]
-impl std::io::Read for Recorded<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-#[cfg(any(test, feature = "testing"))]
-impl std::io::Write for Recorded<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

@@ -80,12 +80,14 @@ impl Fault {
 }
 
 impl From<io::Error> for Fault {
+    /// However a connection ends, the words are the same.
     fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::UnexpectedEof {
-            let detail = "the server ended the connection";
-            return Self::Io(io::Error::new(io::ErrorKind::UnexpectedEof, detail));
+        let kind = error.kind();
+        let fault = Self::Io(error);
+        if !fault.is_end_of_connection() {
+            return fault;
         }
-        Self::Io(error)
+        Self::Io(io::Error::new(kind, "the server ended the connection"))
     }
 }
 
@@ -102,5 +104,13 @@ pub(super) fn shown(text: &[u8]) -> String {
             let text: String = text.iter().take(SHOWN_MAX).map(clean).collect();
             format!(": {text}")
         }
+    }
+}
+
+/// What a server says when it refuses a request.
+pub(super) fn refusal(number: u32, text: &[u8]) -> Fault {
+    Fault::Refused {
+        number,
+        message: shown(text),
     }
 }

@@ -6,6 +6,7 @@
 //! wire        numbers of the protocol, big-endian fields
 //! handshake   newstyle negotiation: structured replies, contexts, NBD_OPT_GO
 //! connection  requests and replies, several under way
+//! pending     one of them, and what has arrived of it
 //! status      block status as lists of extents
 //! pool        connections that threads take turns with
 //! ```
@@ -19,9 +20,12 @@
 mod connection;
 mod fault;
 mod handshake;
+mod pending;
 mod pool;
 mod status;
 mod stream;
+#[cfg(any(test, feature = "testing"))]
+mod transcript;
 mod url;
 mod wire;
 
@@ -41,7 +45,7 @@ use crate::sources::volume::{
 };
 
 #[cfg(any(test, feature = "testing"))]
-pub use connection::transcript;
+pub use transcript::transcript;
 #[cfg(any(test, feature = "testing"))]
 pub use url::Url;
 

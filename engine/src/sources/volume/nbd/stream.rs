@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
@@ -108,7 +109,11 @@ fn connect_unix(path: &Path, timeout: Duration) -> io::Result<Socket> {
     let flags = SocketFlags::CLOEXEC;
     let socket: OwnedFd = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     set_socket_timeout(&socket, Timeout::Send, Some(timeout))?;
-    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    let connected = connect(&socket, &SocketAddrUnix::new(path)?);
+    connected.map_err(|errno| match errno {
+        Errno::AGAIN => io::Error::new(io::ErrorKind::TimedOut, "the server takes no connection"),
+        other => other.into(),
+    })?;
     Ok(Socket::Unix(UnixStream::from(socket)))
 }
 

@@ -62,7 +62,8 @@ impl Made {
 
 #[test]
 fn mounts_are_read_with_their_escapes_and_nonsense_is_passed_over() {
-    let mounts = Made::new().system().mounts().expect("mounts");
+    let made = Made::new();
+    let mounts = made.system().mounts().expect("mounts");
     assert_eq!(mounts.len(), 6);
     assert_eq!(mounts[1].point, Path::new("/mnt/a b"));
     assert!(
@@ -76,7 +77,8 @@ fn mounts_are_read_with_their_escapes_and_nonsense_is_passed_over() {
 
 #[test]
 fn a_disk_is_in_use_where_its_partitions_and_their_holders_are() {
-    let system = Made::new().system();
+    let made = Made::new();
+    let system = made.system();
     let all = [id(8, 0), id(8, 1), id(8, 2), id(8, 3), id(253, 0)];
     assert_eq!(system.built_on(id(8, 0)), BTreeSet::from(all));
     assert_eq!(system.built_on(id(8, 2)), BTreeSet::from([id(8, 2)]));
@@ -106,7 +108,8 @@ fn a_btrfs_is_mounted_on_each_of_its_devices() {
 
 #[test]
 fn values_of_a_partition_are_those_of_its_disk() {
-    let system = Made::new().system();
+    let made = Made::new();
+    let system = made.system();
     let model = Some("Best Disk [1m 2000".to_owned());
     assert_eq!(system.value(id(8, 0), "device/model"), model);
     assert_eq!(system.value(id(8, 1), "device/model"), model);
@@ -124,7 +127,8 @@ fn values_of_a_partition_are_those_of_its_disk() {
 
 #[test]
 fn swap_areas_are_read_with_their_escapes() {
-    let swaps = Made::new().system().swaps().expect("swaps");
+    let made = Made::new();
+    let swaps = made.system().swaps().expect("swaps");
     assert_eq!(swaps, ["/swap file", "/dev/sdz9"].map(PathBuf::from));
     let empty = tempfile::tempdir().expect("a folder");
     let nothing = System(empty.path().to_owned());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::wire::{self, Fields, Message};
 use super::super::{NbdOptions, NbdVolume};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What a server says about its export.
 #[derive(Clone)]
@@ -205,5 +205,13 @@ impl Client {
             payload = payload.u32(len).u32(flags);
         }
         self.chunk(cookie, wire::CHUNK_BLOCK_STATUS, true, payload)
+    }
+}
+
+/// The whole of an error on one line.
+pub(super) fn line(error: &Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
 }

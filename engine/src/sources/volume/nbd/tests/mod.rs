@@ -1,7 +1,9 @@
 //! Servers that are real, and one that lies.
 
+mod connections;
 mod fake;
-mod hostile;
+mod hostile_handshake;
+mod hostile_replies;
 mod real;
 
 use super::*;
