@@ -1,10 +1,14 @@
 //! Servers that stall, end, come back as another, or take one connection only.
 
 use std::io::Write;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::super::wire::{self, Message};
 use super::fake::{Export, Fake, line};
+use crate::limits::{NBD_IN_FLIGHT, NBD_REQUEST_LEN};
 use crate::pipeline::ReadAt;
 use crate::sources::volume::{AllocationKind, VolumeSource};
 
@@ -122,6 +126,48 @@ fn a_server_that_says_it_takes_more_connections_and_does_not_is_used_with_one() 
             });
         }
     });
+}
+
+#[test]
+fn threads_have_a_connection_each_where_the_server_permits_it() {
+    let both = Arc::new(Barrier::new(2));
+    let export = Export {
+        flags: wire::EXPORT_HAS_FLAGS | wire::EXPORT_CAN_MULTI_CONN,
+        ..Export::default()
+    };
+    let fake = Fake::answering(export, move |client, request| {
+        both.wait(); // until the other thread has asked as well
+        client.data(request.cookie, true, request.offset, request.len)
+    });
+    let volume = fake.open(None).expect("an export");
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| volume.read_at(0, &mut [0; 512]).expect("a read"));
+        }
+    });
+}
+
+#[test]
+fn requests_are_under_way_together_and_answered_in_any_order() {
+    let waiting = Arc::new(Mutex::new(Vec::new()));
+    let export = Export {
+        len: 16 << 20,
+        ..Export::default()
+    };
+    let fake = Fake::answering(export, move |client, request| {
+        let mut waiting = waiting.lock();
+        waiting.push(request);
+        if waiting.len() == NBD_IN_FLIGHT {
+            for request in waiting.drain(..).rev() {
+                client.data(request.cookie, true, request.offset, request.len)?;
+            }
+        }
+        Some(())
+    });
+    let volume = fake.open(None).expect("an export");
+    let mut buffer = vec![0; NBD_IN_FLIGHT * NBD_REQUEST_LEN as usize];
+    volume.read_at(3, &mut buffer).expect("a read");
+    assert!((3..).zip(&buffer).all(|(at, &byte)| byte == at as u8));
 }
 
 #[test]
