@@ -181,7 +181,10 @@ fn a_child_that_is_killed_is_an_error_and_not_a_short_volume() {
     let (raw, _) = disk(folder.path());
     let volume = ImageVolume::open(&raw, ImageFormat::Raw, &options(folder.path()));
     let volume = volume.expect("an image");
-    volume.server.child.lock().kill().expect("killed");
+    let mut child = volume.server.child.lock();
+    child.kill().expect("killed");
+    child.wait().expect("a child");
+    drop(child);
     let error = volume.read_at(0, &mut [0; 4096]).expect_err("no server");
     assert!(
         error.to_string().contains("ended the connection"),
