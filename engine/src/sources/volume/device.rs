@@ -4,7 +4,8 @@
 //! file system on it writes past that cache, so what lies there may be old. Dropping takes a call
 //! that anyone may make and that discards clean pages only (`posix_fadvise`), which is all that
 //! `BLKFLSBUF` would do beyond writing back; reading past the cache (`O_DIRECT`) would ask every
-//! caller for aligned buffers and go without readahead. Size and sectors need no privilege either.
+//! caller for aligned buffers and go without readahead. The price: where a sector is bad, the page
+//! around it cannot be read either. Size and sectors need no privilege either.
 //! Deliberately absent: opening exclusively, which would make a mount fail that happens meanwhile,
 //! and any judgement: who reads a device that is mounted is told, and decides.
 

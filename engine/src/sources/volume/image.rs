@@ -169,10 +169,10 @@ impl VolumeSource for ImageVolume {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let warning = self
-            .opened
-            .modification_warning(std::fs::metadata(&self.path));
-        warning.into_iter().collect()
+        let mut warnings = self.volume.warnings();
+        let now = std::fs::metadata(&self.path);
+        warnings.extend(self.opened.modification_warning(now));
+        warnings
     }
 }
 

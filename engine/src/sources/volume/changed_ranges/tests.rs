@@ -7,12 +7,18 @@ use super::*;
 const LEN: u64 = 8 << 20;
 const BLOCK: u64 = 65_536;
 
-/// Written by `qemu-img map --output=json` of an overlay: data at 512 KiB, zeros at 2 MiB.
-const QEMU_IMG: &str = r#"[{ "start": 0, "length": 524288, "depth": 1, "present": true, "zero": false, "data": true, "compressed": false, "offset": 327680},
-{ "start": 524288, "length": 65536, "depth": 0, "present": true, "zero": false, "data": true, "compressed": false, "offset": 458752},
-{ "start": 589824, "length": 1507328, "depth": 1, "present": true, "zero": false, "data": true, "compressed": false, "offset": 917504},
-{ "start": 2097152, "length": 65536, "depth": 0, "present": true, "zero": true, "data": false, "compressed": false},
-{ "start": 2162688, "length": 6225920, "depth": 0, "present": false, "zero": true, "data": false, "compressed": false}]
+/// Written by `qemu-img map --output=json` of an overlay, but for the breaks: data at 512 KiB,
+/// zeros at 2 MiB.
+const QEMU_IMG: &str = r#"[{ "start": 0, "length": 524288, "depth": 1, "present": true, "zero": false,
+ "data": true, "compressed": false, "offset": 327680},
+{ "start": 524288, "length": 65536, "depth": 0, "present": true, "zero": false,
+ "data": true, "compressed": false, "offset": 458752},
+{ "start": 589824, "length": 1507328, "depth": 1, "present": true, "zero": false,
+ "data": true, "compressed": false, "offset": 917504},
+{ "start": 2097152, "length": 65536, "depth": 0, "present": true, "zero": true,
+ "data": false, "compressed": false},
+{ "start": 2162688, "length": 6225920, "depth": 0, "present": false, "zero": true,
+ "data": false, "compressed": false}]
 "#;
 
 /// Written by `nbdinfo --map=CONTEXT --json` of the same image, for three contexts.

@@ -34,6 +34,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
 use crate::pipeline::ReadAt;
@@ -95,6 +97,8 @@ pub struct NbdVolume {
     export: Export,
     pool: Pool,
     dirty_bitmap: Option<String>,
+    /// What the server said when it would not tell the state of its blocks.
+    refusal: Mutex<Option<String>>,
 }
 
 impl NbdVolume {
@@ -129,6 +133,7 @@ impl NbdVolume {
             export,
             pool,
             dirty_bitmap,
+            refusal: Mutex::new(None),
         })
     }
 
@@ -162,7 +167,7 @@ impl NbdVolume {
     }
 
     /// Tells `visit` the state of `range`, extent by extent, until it returns false. Gives where
-    /// the answers end: before the end of the range if the server answers in crumbs.
+    /// the answers end: before the end of the range if the server refuses, or answers in crumbs.
     fn walk(
         &self,
         context: Context,
@@ -177,10 +182,19 @@ impl NbdVolume {
                 break;
             }
             let len = (end - next).min(u64::from(limits::NBD_STATUS_LEN)) as u32;
-            let extents = self
+            let answer = self
                 .pool
-                .with(&mut |connection| connection.status(context, next, len))
-                .map_err(|fault| fault.into_error(&self.identity.location, "asking for status"))?;
+                .with(&mut |connection| connection.status(context, next, len));
+            let extents = match answer {
+                Ok(extents) => extents,
+                Err(fault @ Fault::Refused { .. }) => {
+                    *self.refusal.lock() = Some(fault.into_io().to_string());
+                    break;
+                }
+                Err(fault) => {
+                    return Err(fault.into_error(&self.identity.location, "asking for status"));
+                }
+            };
             for extent in extents {
                 let extent_end = (next + u64::from(extent.len)).min(end);
                 if !visit(next..extent_end, extent.flags) {
@@ -256,6 +270,12 @@ impl VolumeSource for NbdVolume {
             Some(len) => check_len(&self.identity.location, self.export.len, len),
             None => Ok(()),
         }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let refusal = self.refusal.lock().clone();
+        let sentence = |why| format!("the server does not tell what has to be read, all is: {why}");
+        refusal.map(sentence).into_iter().collect()
     }
 }
 

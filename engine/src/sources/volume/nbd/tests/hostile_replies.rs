@@ -161,6 +161,29 @@ fn statuses_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn what_a_server_refuses_to_tell_is_read_and_counts_as_dirty() {
+    let export = Export {
+        contexts: vec![(5, "base:allocation"), (6, "qemu:dirty-bitmap:b")],
+        ..Export::default()
+    };
+    let fake = Fake::answering(export, |c, r| {
+        let sorry = Message::default().u32(22).u16(5).bytes(b"sorry");
+        c.chunk(r.cookie, wire::CHUNK_ERROR | 1, true, sorry)
+    });
+    let volume = fake.open(Some("b")).expect("an export");
+    assert!(volume.warnings().is_empty());
+    let pieces = volume.allocation(7..9999).expect("an answer");
+    assert_eq!((pieces.len(), pieces[0].kind), (1, AllocationKind::Data));
+    let all = std::iter::once(0..1 << 20);
+    assert_eq!(
+        volume.dirty_ranges().expect("an answer"),
+        all.collect::<Vec<_>>()
+    );
+    let warnings = volume.warnings();
+    assert!(warnings[0].ends_with("error 22: sorry"), "{warnings:?}");
+}
+
+#[test]
 fn short_and_overlong_statuses_are_taken_as_far_as_they_go() {
     let fake = Fake::answering(Export::default(), |c, r| match r.offset {
         0 => c.status(r.cookie, 5, &[(4096, 3)]),
