@@ -214,12 +214,13 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(complaints);
+        // A search that met a folder it may not enter ends as a denial.
         let child = command.spawn().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::new(
-                ErrorKind::NotFound,
-                Place::Path(path.to_owned()),
-                "qemu-nbd, which reads images, is missing: install qemu-utils",
-            ),
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+                let place = Place::Path(path.to_owned());
+                let detail = "qemu-nbd, which reads images, is missing: install qemu-utils";
+                Error::new(ErrorKind::NotFound, place, detail).with_source(error)
+            }
             _ => Error::io(Place::Path(options.program.clone()), "starting it", error),
         })?;
         Ok(Self {

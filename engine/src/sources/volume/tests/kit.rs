@@ -162,7 +162,8 @@ impl Loop {
 impl Drop for Loop {
     fn drop(&mut self) {
         if let Some(point) = &self.mounted {
-            let _ = Command::new("umount").arg(point).status();
+            // Lazily: a test that failed may have left someone inside.
+            let _ = Command::new("umount").arg("--lazy").arg(point).status();
         }
         let _ = Command::new("losetup")
             .arg("--detach")
