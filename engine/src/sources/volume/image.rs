@@ -241,7 +241,7 @@ impl Server {
             }
             if self.folder.socket().exists() {
                 match NbdVolume::open(&url, options) {
-                    Err(error) if is_not_listening(&error) => {}
+                    Err(error) if is_not_serving(&error) => {}
                     Err(error) => {
                         let said = self.folder.complaint();
                         let detail = format!("cannot be read through qemu-nbd{said}");
@@ -269,10 +269,18 @@ impl Server {
     }
 }
 
-fn is_not_listening(error: &Error) -> bool {
+/// True if the child does not take connections yet, or any more: it listens before it opens the
+/// image, and ends if that fails.
+fn is_not_serving(error: &Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, UnexpectedEof};
     let cause = std::error::Error::source(error);
     let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::ConnectionRefused)
+    cause.is_some_and(|cause| {
+        matches!(
+            cause.kind(),
+            BrokenPipe | ConnectionRefused | ConnectionReset | UnexpectedEof
+        )
+    })
 }
 
 impl Drop for Server {
