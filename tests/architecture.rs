@@ -32,7 +32,7 @@ const RESERVED: [(&str, &[&str]); 9] = [
     ("std::env::", &[]),
     ("process::exit", &[]),
     ("SystemTime::now", &[]),
-    ("Instant::now", &[]),
+    ("Instant::now", &["sources"]), // deadlines of servers; nothing that is stored
 ];
 
 /// Imports that hide where a name comes from.

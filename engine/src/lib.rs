@@ -45,7 +45,7 @@
 //! | [`storage`] | named write-once objects on a medium |
 //! | [`repository`] | objects become meaning: keys, packs, index, manifests, sessions |
 //! | [`pipeline`] | threads, and one budget of memory |
-//! | [`sources`], [`targets`] | folders read and written |
+//! | [`sources`], [`targets`] | folders and volumes read, folders written |
 //! | [`operations`] | one verb per file |
 
 pub mod error;

@@ -158,6 +158,46 @@ pub const SEGMENT_LEN: usize = 8 * MIB;
 /// How often a file that changes under the reader is read again before it is flagged.
 pub const READ_ATTEMPTS: u32 = 3;
 
+// --- volumes ------------------------------------------------------------------------------
+
+/// Longest volume: as the longest file.
+pub const VOLUME_LEN_LIMIT: u64 = FILE_LEN_LIMIT;
+/// Most pieces of one answer about allocation, 24 bytes each; what lies behind them counts as data.
+pub const ALLOCATION_PIECES_MAX: usize = 1 << 20;
+/// Most ranges of a list of changes, 16 bytes each.
+pub const CHANGED_RANGES_MAX: usize = 1 << 22;
+/// Most entries that such a list is read with: whoever writes more than this is not a tool we know.
+pub const CHANGED_ENTRIES_LIMIT: u64 = 1 << 26;
+/// Failed reads after which a piece of an unreadable range is not divided any further: a dying disk
+/// takes seconds for each.
+pub const FAILED_READS_MAX: u32 = 1_024;
+/// Most names in one folder of /sys, most mounts and most swap areas that are looked at.
+pub const SYSTEM_ENTRIES_LIMIT: usize = 65_536;
+
+/// One read request to an NBD server: below every server's maximum, long enough to stream.
+pub const NBD_REQUEST_LEN: u32 = 512 * KIB as u32;
+/// Requests under way on one NBD connection.
+pub const NBD_IN_FLIGHT: usize = 16;
+/// Connections to an NBD server that permits several.
+pub const NBD_CONNECTIONS_MAX: usize = 4;
+/// Range of one question about block status; the protocol has 32 bits for it.
+pub const NBD_STATUS_LEN: u32 = 1 << 30;
+/// Most questions about block status for one answer: 64 TiB at the full length; a server that
+/// answers in crumbs is believed no further.
+pub const NBD_STATUS_REQUESTS_MAX: u32 = 65_536;
+/// Longest list of extents in one reply: 2^20 of them, the most that servers keep.
+pub const NBD_STATUS_REPLY_LIMIT: u32 = 4 + (8 << 20);
+/// Longest reply to an option, and longest error text.
+pub const NBD_OPTION_REPLY_LIMIT: u32 = 64 * KIB as u32;
+/// Most replies to one option.
+pub const NBD_OPTION_REPLIES_LIMIT: u32 = 64;
+/// Most pieces that the reply to one read may lie in apart from each other.
+pub const NBD_READ_PIECES_LIMIT: usize = 1_024;
+/// Longest name of an export or a bitmap: the protocol's own limit.
+pub const NBD_NAME_LEN_LIMIT: usize = 4_096;
+/// Seconds that an NBD server may take for one request by default.
+pub const NBD_TIMEOUT_SECONDS_DEFAULT: u64 = 60;
+
 const _: () = assert!(CHUNK_LEN_MIN_DEFAULT < CHUNK_LEN_AVG_DEFAULT);
 const _: () = assert!(CHUNK_LEN_AVG_DEFAULT < CHUNK_LEN_MAX_DEFAULT);
 const _: () = assert!(CHUNK_LEN_MAX_DEFAULT <= CHUNK_LEN_LIMIT);

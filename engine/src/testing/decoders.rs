@@ -39,6 +39,7 @@ use crate::limits::FRAME_LEN_LIMIT;
 use crate::repository::object;
 use crate::sources::folder::Excludes;
 use crate::sources::folder::is_excluded;
+use crate::sources::volume::ChangedRanges;
 use crate::sources::volume::layout::DiskLayout;
 use crate::sources::volume::layout::FileSystem;
 use crate::sources::volume::layout::FileSystemKind;
@@ -46,6 +47,7 @@ use crate::sources::volume::layout::HintOptions;
 use crate::sources::volume::layout::Hints;
 use crate::sources::volume::layout::Partition;
 use crate::sources::volume::layout::read_layout;
+use crate::sources::volume::nbd;
 use crate::testing::hostile_repository;
 use crate::testing::keys;
 use crate::testing::tiny_volumes::TinyVolume;
@@ -88,6 +90,8 @@ pub fn all() -> &'static [Decoder] {
         ("excludes", excludes),
         ("disk_layout", disk_layout),
         ("disk_hints", disk_hints),
+        ("nbd_reply", nbd_reply),
+        ("changed_ranges", changed_ranges),
         ("repository_model", hostile_repository::run),
     ]
 }
@@ -490,4 +494,28 @@ fn assert_hints(volume: &TinyVolume, layout: &DiskLayout) {
         .collect();
     assert!(offsets.is_sorted_by(|a, b| a < b), "ascending, each once");
     assert!(offsets.last().is_none_or(|last| *last <= layout.len));
+}
+
+/// All that an NBD server says, from its greeting on; or the URL that leads to it.
+pub fn nbd_reply(bytes: &[u8]) {
+    let _ = nbd::transcript(bytes);
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = nbd::Url::parse(text);
+    }
+}
+
+/// A list of changed ranges that another tool wrote: what is read is in its one spelling.
+pub fn changed_ranges(bytes: &[u8]) {
+    const LEN: u64 = 8 << 20;
+    let Ok(found) = ChangedRanges::read(bytes, LEN) else {
+        return;
+    };
+    let ranges = &found.ranges;
+    assert!(
+        ranges
+            .iter()
+            .all(|range| range.start < range.end && range.end <= LEN)
+    );
+    assert!(ranges.windows(2).all(|pair| pair[0].end < pair[1].start));
+    assert!(ranges.len() as u64 <= found.entries);
 }

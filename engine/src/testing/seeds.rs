@@ -184,4 +184,51 @@ fn volumes(seeds: &mut Vec<Seed>) {
         seeds.push(("disk_layout", volume.clone()));
         seeds.push(("disk_hints", volume));
     }
+    seeds.push(("nbd_reply", nbd_reply()));
+    for url in ["nbd://[::1]:7/disk%20a", "nbd+unix:///disk?socket=/run/s"] {
+        seeds.push(("nbd_reply", url.into()));
+    }
+    let bitmap = r#"[{"offset": 0, "length": 512, "type": 1, "description": "dirty"},
+        {"offset": 512, "length": 9, "type": 0, "description": "clean"}]"#;
+    let map = r#"[{"start": 0, "length": 512, "depth": 0, "present": true, "zero": false,
+        "data": true, "compressed": false, "offset": 327680}]"#;
+    let depth = r#"[{"offset": 7, "length": 5, "type": 2, "description": "backing depth 2"}]"#;
+    let allocation = r#"[{"offset": 0, "length": 5, "type": 3, "description": "hole,zero"}]"#;
+    for list in [bitmap, map, depth, allocation, "[]"] {
+        seeds.push(("changed_ranges", list.into()));
+    }
+}
+
+/// What a server says that has `disk`, 1 MiB long, with a dirty bitmap `b`: the handshake, a read
+/// of 2 KiB in pieces, and both statuses.
+pub fn nbd_reply() -> Vec<u8> {
+    let mut said = b"NBDMAGICIHAVEOPT\0\x03".to_vec();
+    let mut reply = |option: u8, kind: u8, payload: &[u8]| {
+        said.extend([0, 3, 0xe8, 0x89, 4, 0x55, 0x65, 0xa9, 0, 0, 0, option]);
+        said.extend([0, 0, 0, kind, 0, 0, 0, payload.len() as u8]);
+        said.extend(payload);
+    };
+    reply(8, 1, &[]);
+    reply(10, 4, b"\0\0\0\x05base:allocation");
+    reply(10, 4, b"\0\0\0\x06qemu:dirty-bitmap:b");
+    reply(10, 1, &[]);
+    reply(7, 3, &[0, 0, 0, 0, 0, 0, 0, 0x10, 0, 0, 1, 3]);
+    reply(7, 3, &[0, 3, 0, 0, 2, 0, 0, 0, 0x10, 0, 2, 0, 0, 0]);
+    reply(7, 1, &[]);
+    let mut chunk = |is_last: u8, kind: u8, cookie: u8, payload: &[u8]| {
+        said.extend([0x66, 0x8e, 0x33, 0xef, 0, is_last, 0, kind]);
+        said.extend([0, 0, 0, 0, 0, 0, 0, cookie]);
+        said.extend([0, 0, (payload.len() >> 8) as u8, payload.len() as u8]);
+        said.extend(payload);
+    };
+    let at = |offset: u16| [0, 0, 0, 0, 0, 0, (offset >> 8) as u8, offset as u8];
+    chunk(0, 1, 1, &[at(1024).as_slice(), &[7; 1024]].concat());
+    chunk(0, 2, 1, &[at(512).as_slice(), &[0, 0, 2, 0]].concat());
+    chunk(1, 1, 1, &[at(0).as_slice(), &[7; 512]].concat());
+    let extents = [0, 0, 4, 0, 0, 0, 0, 3, 0, 0, 9, 0, 0, 0, 0, 0];
+    chunk(0, 5, 2, &[&[0, 0, 0, 5], extents.as_slice()].concat());
+    chunk(1, 5, 2, &[0, 0, 0, 6, 0, 0, 4, 0, 0, 0, 0, 0]);
+    chunk(0, 5, 3, &[0, 0, 0, 5, 0, 0, 4, 0, 0, 0, 0, 0]);
+    chunk(1, 5, 3, &[0, 0, 0, 6, 0, 0, 4, 0, 0, 0, 0, 1]);
+    said
 }

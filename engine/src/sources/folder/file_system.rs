@@ -22,13 +22,13 @@ const NINE_P: u64 = 0x0102_1997;
 
 /// Kind of a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FileSystem {
+pub(in crate::sources) struct FileSystem {
     magic: u64,
 }
 
 impl FileSystem {
     /// The one that `fd` lies on.
-    pub(super) fn of(fd: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(in crate::sources) fn of(fd: BorrowedFd<'_>) -> io::Result<Self> {
         Ok(Self {
             magic: magic(fstatfs(fd)?.f_type),
         })
@@ -47,7 +47,7 @@ impl FileSystem {
 
     /// True where a hole that `SEEK_HOLE` reports certainly reads as zeros. Elsewhere (ZFS and
     /// others have reported holes over data not yet written) everything is read.
-    pub(super) fn reports_holes_truly(self) -> bool {
+    pub(in crate::sources) fn reports_holes_truly(self) -> bool {
         matches!(self.magic, EXT | XFS | BTRFS | TMPFS | F2FS | BCACHEFS)
     }
 }

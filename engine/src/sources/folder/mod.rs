@@ -12,13 +12,13 @@
 mod error;
 mod excludes;
 mod file;
-mod file_system;
+pub(in crate::sources) mod file_system;
 mod listing;
 mod metadata;
 mod open;
 mod owners;
 mod scan;
-mod sparse;
+pub(in crate::sources) mod sparse;
 mod stat;
 mod tags;
 mod xattrs;

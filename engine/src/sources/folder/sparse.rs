@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
 
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
@@ -13,7 +14,7 @@ use crate::sources::folder::file_system::FileSystem;
 /// is not allocated.
 #[derive(Debug)]
 pub struct DataRuns<'a> {
-    file: &'a SourceFile,
+    fd: BorrowedFd<'a>,
     next: u64,
     len: u64,
     holes_are_believed: bool,
@@ -28,23 +29,32 @@ impl SourceFile {
     pub fn data_runs(&self, len: u64) -> DataRuns<'_> {
         let holes_are_believed =
             FileSystem::of(self.fd()).is_ok_and(FileSystem::reports_holes_truly);
-        DataRuns {
-            file: self,
-            next: 0,
-            len,
-            holes_are_believed,
-        }
+        DataRuns::of(self.fd(), 0..len, holes_are_believed)
     }
 }
 
-impl DataRuns<'_> {
+impl<'a> DataRuns<'a> {
+    /// The runs of data within `range` of an open file.
+    pub(in crate::sources) fn of(
+        fd: BorrowedFd<'a>,
+        range: Range<u64>,
+        holes_are_believed: bool,
+    ) -> Self {
+        Self {
+            fd,
+            next: range.start,
+            len: range.end,
+            holes_are_believed,
+        }
+    }
+
     /// The first run at or after `at`; `None` if there are only holes.
     fn run_from(&self, at: u64) -> rustix::io::Result<Option<Range<u64>>> {
-        let start = match seek(self.file.fd(), SeekFrom::Data(at)) {
+        let start = match seek(self.fd, SeekFrom::Data(at)) {
             Err(Errno::NXIO) => return Ok(None),
             other => other?,
         };
-        let end = match seek(self.file.fd(), SeekFrom::Hole(start)) {
+        let end = match seek(self.fd, SeekFrom::Hole(start)) {
             // Shorter meanwhile: the reader finds out by reading.
             Err(Errno::NXIO) => self.len,
             other => other?,
