@@ -123,6 +123,13 @@ pub const SEGMENT_LEN: usize = 8 * MIB;
 /// How often a file that changes under the reader is read again before it is flagged.
 pub const READ_ATTEMPTS: u32 = 3;
 
+// --- volumes ------------------------------------------------------------------------------
+
+/// A restore of a volume flushes after so many bytes of work, and notes how far it is.
+pub const CHECKPOINT_LEN_DEFAULT: u64 = 256 * MIB as u64;
+/// Ranges of a volume that a report lists; the rest is counted.
+pub const REPORT_RANGES_MAX: usize = 10_000;
+
 const _: () = assert!(CHUNK_LEN_MIN_DEFAULT < CHUNK_LEN_AVG_DEFAULT);
 const _: () = assert!(CHUNK_LEN_AVG_DEFAULT < CHUNK_LEN_MAX_DEFAULT);
 const _: () = assert!(CHUNK_LEN_MAX_DEFAULT <= CHUNK_LEN_LIMIT);

@@ -21,6 +21,7 @@ mod segments;
 mod worker;
 
 pub use segments::{SegmentResult, submit_run};
+pub(crate) use worker::is_zero;
 pub use worker::{IngestError, ReadAt, Worker};
 
 use crate::error::{Error, ErrorKind, Place};

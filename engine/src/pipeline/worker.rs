@@ -224,7 +224,7 @@ fn push_extent(extents: &mut Vec<Extent>, len: u64, kind: ExtentKind) {
 }
 
 /// True if all bytes are zero: content ends the test at its first bytes.
-fn is_zero(bytes: &[u8]) -> bool {
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks::<64>();
     words.iter().all(|word| *word == [0; 64]) && rest.iter().all(|&byte| byte == 0)
 }

@@ -29,11 +29,20 @@ pub struct ExtentCursor<'r> {
     reader: &'r ChunkReader<'r>,
     stack: Vec<(u8, vec::IntoIter<ExtentsChild>)>,
     leaf: vec::IntoIter<Extent>,
+    /// First byte that is wanted.
+    from: u64,
+    /// First byte behind all that was given or passed over.
+    at: u64,
 }
 
 impl<'r> ExtentCursor<'r> {
     /// A walk from the first byte.
     pub fn new(reader: &'r ChunkReader<'r>, content: &Content) -> Self {
+        Self::starting_at(reader, content, 0)
+    }
+
+    /// A walk from the extent that holds byte `from`; pages that lie before it are not read.
+    pub fn starting_at(reader: &'r ChunkReader<'r>, content: &Content, from: u64) -> Self {
         let (stack, leaf) = match content {
             Content::Inline(extents) => (Vec::new(), extents.clone()),
             Content::Tree(root) => {
@@ -48,7 +57,14 @@ impl<'r> ExtentCursor<'r> {
             reader,
             stack,
             leaf: leaf.into_iter(),
+            from,
+            at: 0,
         }
+    }
+
+    /// First byte behind what was given last.
+    pub fn at(&self) -> u64 {
+        self.at
     }
 
     /// The next extent or loss; nothing behind the last.
@@ -59,6 +75,9 @@ impl<'r> ExtentCursor<'r> {
     pub fn next(&mut self) -> Result<Option<ExtentStep>> {
         loop {
             if let Some(extent) = self.leaf.next() {
+                if self.passes_over(extent.len) {
+                    continue;
+                }
                 return Ok(Some(ExtentStep::Extent(extent)));
             }
             let Some((level, children)) = self.stack.last_mut() else {
@@ -69,9 +88,14 @@ impl<'r> ExtentCursor<'r> {
                 self.stack.pop();
                 continue;
             };
+            if self.from > 0 && self.at.saturating_add(child.len) <= self.from {
+                self.at += child.len;
+                continue;
+            }
             match self.open(child, level) {
                 Ok(()) => {}
                 Err(error) if is_missing_or_damaged(&error) => {
+                    self.at = self.at.saturating_add(child.len);
                     return Ok(Some(ExtentStep::Lost {
                         len: child.len,
                         error,
@@ -100,9 +124,16 @@ impl<'r> ExtentCursor<'r> {
     pub fn skip_page(&mut self) {
         if self.page_ahead().is_some()
             && let Some((_, children)) = self.stack.last_mut()
+            && let Some(child) = children.next()
         {
-            children.next();
+            self.at = self.at.saturating_add(child.len);
         }
+    }
+
+    /// Counts `len` bytes; true if they lie before what is wanted.
+    fn passes_over(&mut self, len: u64) -> bool {
+        self.at = self.at.saturating_add(len);
+        self.at <= self.from
     }
 
     fn open(&mut self, child: ExtentsChild, level: u8) -> Result<()> {

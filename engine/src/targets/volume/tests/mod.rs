@@ -1,0 +1,1 @@
+//! Targets on files of the machine, and on loop devices where it has them.
