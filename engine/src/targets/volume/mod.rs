@@ -17,8 +17,6 @@ pub mod journal;
 mod open;
 pub mod output;
 mod system;
-#[cfg(test)]
-mod tests;
 pub mod vhd;
 
 use std::ops::Range;
