@@ -138,7 +138,13 @@ pub fn restore_volume(
     )?;
     observer.working_on(target);
     let target = VolumeTarget::open(target, job.len(), &options.target)?;
-    let (journal, done) = open_journal(&job, &target, options)?;
+    let (journal, done) = match open_journal(&job, &target, options) {
+        Ok(opened) => opened,
+        Err(error) => {
+            target.discard();
+            return Err(error);
+        }
+    };
     let passes = if options.verify { 2 } else { 1 };
     observer.expect(Counter::Bytes, job.len().saturating_mul(passes));
     let in_place = options.target.existing == Existing::InPlace;

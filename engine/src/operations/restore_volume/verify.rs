@@ -49,6 +49,11 @@ pub(super) fn verify(
         let detail = "cannot be read back as they are in the volume";
         job.teller.problem(ProblemKind::Damaged, range, detail);
     }
+    if report.differing.unlisted > 0 {
+        let detail = format!("and {} more ranges differ", report.differing.unlisted);
+        job.teller
+            .problem(ProblemKind::Damaged, &job.range, &detail);
+    }
     report.problems = job.teller.problems() - told;
     Ok(report)
 }

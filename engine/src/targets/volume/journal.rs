@@ -367,6 +367,7 @@ pub fn without(range: &Range<u64>, done: &[Range<u64>]) -> Vec<Range<u64>> {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "ranges are values here")]
 mod tests {
     use super::*;
 

@@ -109,6 +109,8 @@ pub struct VolumeTarget {
     len: u64,
     /// Reads as zeros where nothing was written.
     begins_empty: bool,
+    /// Was made by opening it.
+    is_new: bool,
     /// A way to have the kernel zero a range that it turned out not to have.
     cannot_punch: AtomicBool,
     cannot_zero: AtomicBool,

@@ -132,6 +132,7 @@ impl VolumeTarget {
             sparse: Sparse::default(),
             len,
             begins_empty: false,
+            is_new: false,
             cannot_punch: AtomicBool::new(false),
             cannot_zero: AtomicBool::new(false),
             written: AtomicU64::new(0),
@@ -146,12 +147,13 @@ impl VolumeTarget {
             .map_err(|errno| failed(path, "cannot be made", errno))?;
         let target = Self::adopt_file(path, file, options)?;
         flush_folder_of(path)?;
-        target.with_len(len)
+        let is_new = true;
+        Self { is_new, ..target }.with_len(len)
     }
 
     fn open_file(path: &Path, len: u64, options: &VolumeTargetOptions) -> Result<Self> {
         stay_out_of_spared(path, &options.spare)?;
-        let file = open_at(path, OFlags::RDWR | OFlags::NONBLOCK)?;
+        let file = open_at(path, OFlags::RDWR)?;
         let stat = stat_of(path, &file)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(neither_file_nor_device(path));
@@ -181,13 +183,11 @@ impl VolumeTarget {
 
     /// Takes a file for ourselves alone, among those who ask.
     fn adopt_file(path: &Path, file: OwnedFd, options: &VolumeTargetOptions) -> Result<Self> {
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => {
-                let detail = "is locked by another program; wait for it to end";
-                return Err(refused(ErrorKind::Busy, path, detail));
-            }
-            // A file system without locks: nobody else could ask either.
-            Ok(()) | Err(_) => {}
+        // A file system without locks gives another error: there nobody else could ask either.
+        let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+        if locked == Err(Errno::WOULDBLOCK) {
+            let detail = "is locked by another program; wait for it to end";
+            return Err(refused(ErrorKind::Busy, path, detail));
         }
         let identity = file_identity(&stat_of(path, &file)?);
         Ok(Self {
@@ -249,6 +249,14 @@ impl VolumeTarget {
         })
     }
 
+    /// Takes back the making of a file that was not there before, unless something was written.
+    pub fn discard(self) {
+        if self.is_new && self.written() == 0 {
+            // It is empty: whatever keeps it from being removed, nothing is lost.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+
     /// Appends `bytes` behind a file.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.write_at(self.len, bytes)?;
@@ -265,8 +273,7 @@ pub(super) fn failed(path: &Path, what: &str, errno: Errno) -> Error {
 /// Has the name of `path` reach the medium.
 pub(super) fn flush_folder_of(path: &Path) -> Result<()> {
     let folder = folder_of(path);
-    let outcome = open_at(&folder, OFlags::RDONLY | OFlags::DIRECTORY)
-        .map(|folder| rustix::fs::fsync(folder));
+    let outcome = open_at(&folder, OFlags::RDONLY | OFlags::DIRECTORY).map(rustix::fs::fsync);
     outcome?.map_err(|errno| failed(&folder, "flush", errno))
 }
 
@@ -279,7 +286,9 @@ pub(super) fn folder_of(path: &Path) -> PathBuf {
 }
 
 fn open_at(path: &Path, flags: OFlags) -> Result<OwnedFd> {
-    rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())
+    // NONBLOCK, or a pipe that took its place would hold us for ever. Files do not care.
+    let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    rustix::fs::open(path, flags, Mode::empty())
         .map_err(|errno| failed(path, "cannot be opened", errno))
 }
 
@@ -347,12 +356,13 @@ fn in_use(path: &Path, uses: &[String]) -> Error {
 
 /// A file must not be made in a folder that is to survive, nor be one of its files.
 fn stay_out_of_spared(path: &Path, spare: &[PathBuf]) -> Result<()> {
-    let folder = folder_of(path);
-    // A folder that cannot be resolved cannot take the file either, and says so itself.
-    let folder = std::fs::canonicalize(&folder).unwrap_or(folder);
+    let resolved = std::fs::canonicalize(path)
+        .or_else(|_| std::fs::canonicalize(folder_of(path)))
+        // What cannot be resolved cannot be opened either, and says so then.
+        .unwrap_or_else(|_| path.to_owned());
     for spared in spare {
-        let resolved = std::fs::canonicalize(spared).unwrap_or_else(|_| spared.clone());
-        if folder.starts_with(&resolved) {
+        let survivor = std::fs::canonicalize(spared).unwrap_or_else(|_| spared.clone());
+        if resolved.starts_with(&survivor) {
             let detail = format!("lies in {}; choose another target", spared.display());
             return Err(refused(ErrorKind::InvalidInput, path, detail));
         }

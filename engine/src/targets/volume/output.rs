@@ -92,7 +92,7 @@ impl Output {
     fn flush(&self) -> Result<()> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         rustix::fs::open(&self.temporary, flags, rustix::fs::Mode::empty())
-            .and_then(|file| rustix::fs::fsync(file))
+            .and_then(rustix::fs::fsync)
             .map_err(|errno| failed(&self.temporary, "flush", errno))
     }
 }

@@ -171,7 +171,22 @@ fn what_is_no_file_or_is_to_survive_is_refused() {
     let link = folder.path().join("link");
     std::os::unix::fs::symlink(&repository, &link).unwrap();
     refused(&link.join("new"), "lies in");
+    let shortcut = folder.path().join("shortcut");
+    std::os::unix::fs::symlink(&pack, &shortcut).unwrap();
+    refused(&shortcut, "lies in");
     assert_eq!(fs::read(&pack).unwrap(), b"packed");
+}
+
+#[test]
+fn a_restore_that_cannot_begin_leaves_no_file_behind() {
+    let world = World::mixed();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("disk.raw");
+    let mut options = options(Existing::Refuse);
+    options.state_folder = Some(folder.path().join("missing"));
+    let error = world.restore(&path, &options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(names(folder.path()).is_empty());
 }
 
 #[test]
