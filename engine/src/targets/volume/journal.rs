@@ -428,6 +428,8 @@ mod tests {
             let (mut journal, done) = Journal::resume(&path, &head()).unwrap();
             let count = (len - HEAD_LEN) / SPAN_LEN;
             assert_eq!(done, joined(spans()[..count].to_vec()), "length {len}");
+            let left = std::fs::metadata(&path).unwrap().len() as usize;
+            assert_eq!(left, HEAD_LEN + count * SPAN_LEN, "length {len}");
             journal.append(&[2 << 20..3 << 20]).unwrap();
             let (_, done) = Journal::resume(&path, &head()).unwrap();
             assert_eq!(done.last(), Some(&(2 << 20..3 << 20)), "length {len}");

@@ -232,7 +232,7 @@ fn the_restore_of_a_device_is_resumed_from_a_state_folder() {
     options.target.resume = false;
     options.state_folder = Some(folder.path().to_owned());
     let watcher = Watcher {
-        stop_after: world.len() * 2 / 5,
+        stop_after: Some(world.len() * 2 / 5),
         ..Watcher::default()
     };
     let outcome = restore_volume(&world.repository, &world.root, target, &options, &watcher);

@@ -132,7 +132,7 @@ fn an_export_that_fails_leaves_nothing_and_harms_nothing() {
     let mut options = options();
     options.overwrite = true;
     let watcher = Watcher {
-        stop_after: world.len() / 2,
+        stop_after: Some(world.len() / 2),
         ..Watcher::default()
     };
     let (repository, root) = (&world.repository, &world.root);

@@ -259,7 +259,7 @@ fn a_restore_is_stopped_by_its_caller() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("disk.raw");
     let watcher = Watcher {
-        stop_after: 1,
+        stop_after: Some(1),
         ..Watcher::default()
     };
     let options = options(Existing::Refuse);

@@ -10,5 +10,7 @@ mod exports;
 mod files;
 mod in_place;
 mod loops;
+mod plans;
+mod properties;
 mod resume;
 mod world;

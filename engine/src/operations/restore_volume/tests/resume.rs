@@ -39,7 +39,7 @@ fn journal_of(path: &Path) -> PathBuf {
 /// Stops a restore once so many bytes are done; gives the bytes it wrote.
 fn interrupt(world: &World, path: &Path, options: &RestoreVolumeOptions, after: usize) {
     let watcher = Watcher {
-        stop_after: after as u64,
+        stop_after: Some(after as u64),
         ..Watcher::default()
     };
     let outcome = restore_volume(&world.repository, &world.root, path, options, &watcher);

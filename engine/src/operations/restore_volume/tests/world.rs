@@ -269,11 +269,10 @@ impl ReadAt for InMemory {
     }
 }
 
-/// Stops an operation after so many bytes are done; keeps the problems it is told.
+/// Stops an operation after so many bytes are done, if at all; keeps the problems it is told.
 #[derive(Default)]
 pub(super) struct Watcher {
-    /// 0 never stops.
-    pub stop_after: u64,
+    pub stop_after: Option<u64>,
     pub done: AtomicU64,
     pub stopped: AtomicBool,
     pub problems: Mutex<Vec<Problem>>,
@@ -287,7 +286,7 @@ impl Observer for Watcher {
     fn count(&self, counter: Counter, by: u64) {
         if counter == Counter::Bytes {
             let done = self.done.fetch_add(by, Ordering::Relaxed) + by;
-            if self.stop_after > 0 && done >= self.stop_after {
+            if self.stop_after.is_some_and(|after| done >= after) {
                 self.stopped.store(true, Ordering::Relaxed);
             }
         }
