@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::targets::volume::VolumeTarget;
-use crate::targets::volume::journal::{Journal, joined, without};
+use crate::targets::volume::journal::Journal;
+use crate::targets::volume::spans::{joined, without};
 
 /// Flushes and notes after every so much work.
 pub(super) struct Checkpoints<'t> {

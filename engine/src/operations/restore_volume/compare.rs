@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::limits::KIB;
-use crate::operations::restore_volume::Job;
+use crate::operations::restore_volume::job::Job;
 use crate::operations::restore_volume::plan::{Fill, Piece};
 use crate::operations::restore_volume::write::{BATCH_LEN, goes_on};
 use crate::pipeline::{is_zero, parallel};

@@ -15,7 +15,9 @@
 mod checkpoint;
 mod compare;
 mod export;
+mod job;
 mod plan;
+mod run;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -32,19 +34,15 @@ pub use crate::operations::restore_volume::tell::RangeList;
 pub use crate::operations::restore_volume::verify::VerifyVolumeReport;
 
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::format::snapshot::{Root, RootType};
+use crate::format::snapshot::Root;
 use crate::limits::CHECKPOINT_LEN_DEFAULT;
 use crate::observe::{Counter, Observer};
-use crate::operations::restore_volume::checkpoint::Checkpoints;
-use crate::operations::restore_volume::plan::{Piece, Planner, Window};
-use crate::operations::restore_volume::tell::Teller;
-use crate::operations::restore_volume::write::Writer;
-use crate::operations::walk::stop_if_cancelled;
+use crate::operations::restore_volume::job::Job;
+use crate::operations::restore_volume::run::Restore;
 use crate::pipeline::budget::Budget;
 use crate::repository::Repository;
 use crate::repository::chunks::ChunkReader;
-use crate::repository::index::is_missing_or_damaged;
-use crate::targets::volume::journal::{Journal, JournalHead, without};
+use crate::targets::volume::journal::{Journal, JournalHead};
 use crate::targets::volume::{Existing, VolumeTarget, VolumeTargetOptions};
 
 /// How a volume is restored.
@@ -195,75 +193,6 @@ pub fn verify_volume(
     verify::verify(&job, &target, &[])
 }
 
-/// What is wanted, from where, with what means.
-struct Job<'j> {
-    reader: &'j ChunkReader<'j>,
-    root: &'j Root,
-    range: Range<u64>,
-    budget: Budget,
-    observer: &'j dyn Observer,
-    teller: Teller<'j>,
-}
-
-impl<'j> Job<'j> {
-    fn new(
-        reader: &'j ChunkReader<'j>,
-        root: &'j Root,
-        range: Option<&Range<u64>>,
-        budget: Budget,
-        observer: &'j dyn Observer,
-    ) -> Result<Self> {
-        let refused = |kind, place, detail| Err(Error::new(kind, Place::Argument(place), detail));
-        if root.root_type != RootType::Extents {
-            let detail = "is a folder, not a volume; restore it to a folder".to_owned();
-            return refused(ErrorKind::InvalidInput, "volume", detail);
-        }
-        let range = range.cloned().unwrap_or(0..root.bytes);
-        if range.start > range.end || range.end > root.bytes {
-            let (Range { start, end }, len) = (range, root.bytes);
-            let detail = format!("{start} to {end} does not lie in a volume of {len} bytes");
-            return refused(ErrorKind::InvalidInput, "range", detail);
-        }
-        Ok(Self {
-            reader,
-            root,
-            range,
-            budget,
-            observer,
-            teller: Teller::new(observer, &root.name),
-        })
-    }
-
-    fn len(&self) -> u64 {
-        self.range.end - self.range.start
-    }
-
-    /// Where a range of the volume lies in the target.
-    fn in_target(&self, range: &Range<u64>) -> Range<u64> {
-        range.start - self.range.start..range.end - self.range.start
-    }
-
-    /// Where a range of the target lies in the volume.
-    fn in_volume(&self, range: &Range<u64>) -> Range<u64> {
-        range.start + self.range.start..range.end + self.range.start
-    }
-
-    fn check_cancelled(&self) -> Result<()> {
-        stop_if_cancelled(self.observer)
-    }
-
-    /// The whole chunk of a piece at an end of the range, or why it is lost.
-    fn cut_chunk(&self, piece: &Piece) -> Result<std::result::Result<Vec<u8>, Error>> {
-        let damaged = |detail| Error::new(ErrorKind::Damaged, Place::Chunk(piece.id), detail);
-        match self.reader.chunk(&piece.id) {
-            Ok(chunk) if chunk.len() == piece.chunk_len as usize => Ok(Ok(chunk)),
-            Ok(_) => Ok(Err(damaged("content does not have the length it should"))),
-            Err(error) if is_missing_or_damaged(&error) => Ok(Err(error)),
-            Err(error) => Err(error),
-        }
-    }
-}
-
 /// The journal of this restore, if it has a place, and what it says is done.
 fn open_journal(
     job: &Job<'_>,
@@ -290,106 +219,5 @@ fn open_journal(
             Err(Error::new(ErrorKind::InvalidInput, place, detail))
         }
         None => Ok((None, Vec::new())),
-    }
-}
-
-/// A restore under way.
-struct Restore<'r> {
-    job: &'r Job<'r>,
-    target: &'r VolumeTarget,
-    in_place: bool,
-    writer: Writer<'r>,
-    checkpoints: Checkpoints<'r>,
-    report: RestoreVolumeReport,
-    lost: Vec<Range<u64>>,
-}
-
-impl<'r> Restore<'r> {
-    fn new(
-        job: &'r Job<'r>,
-        target: &'r VolumeTarget,
-        in_place: bool,
-        journal: Option<Journal>,
-        checkpoint_len: u64,
-    ) -> Self {
-        let report = RestoreVolumeReport {
-            len: job.len(),
-            target_len: target.len(),
-            ..RestoreVolumeReport::default()
-        };
-        Self {
-            job,
-            target,
-            in_place,
-            writer: Writer::new(job, target),
-            checkpoints: Checkpoints::new(target, journal, checkpoint_len),
-            report,
-            lost: Vec::new(),
-        }
-    }
-
-    /// Restores what is not `done`.
-    fn run(&mut self, done: &[Range<u64>]) -> Result<()> {
-        let left = without(&self.job.range, done);
-        let left_len: u64 = left.iter().map(|range| range.end - range.start).sum();
-        self.report.resumed = self.job.len() - left_len;
-        let observer = self.job.observer;
-        observer.count(Counter::Bytes, self.report.resumed);
-        for range in left {
-            let (reader, root) = (self.job.reader, self.job.root);
-            let mut planner = Planner::new(reader, root, range, self.job.budget);
-            while let Some(window) = planner.next()? {
-                self.job.check_cancelled()?;
-                self.window(window)?;
-            }
-        }
-        self.checkpoints.reach()
-    }
-
-    fn window(&mut self, window: Window) -> Result<()> {
-        let (range, mut losses) = (window.range, window.losses);
-        let mut lost: Vec<Range<u64>> = Vec::new();
-        lost.extend(
-            window
-                .fills
-                .iter()
-                .filter(|fill| fill.lost)
-                .map(|fill| fill.range.clone()),
-        );
-        let (mut pieces, mut fills) = (window.pieces, window.fills);
-        if self.in_place {
-            let differing = compare::differing(self.job, self.target, &pieces, &fills)?;
-            self.report.read += differing.read;
-            self.job.observer.count(Counter::BytesRead, differing.read);
-            (pieces, fills) = (differing.pieces, differing.fills);
-            let data: u64 = pieces.iter().map(|piece| u64::from(piece.len)).sum();
-            let zeros: u64 = fills
-                .iter()
-                .map(|fill| fill.range.end - fill.range.start)
-                .sum();
-            self.report.equal += range.end - range.start - data - zeros;
-        }
-        let of_chunks = self.writer.write(&pieces, &fills)?;
-        lost.extend(of_chunks.iter().map(|loss| loss.range.clone()));
-        losses.extend(of_chunks);
-        self.job.teller.lost(losses, "are lost and read as zeros");
-        let lost = crate::targets::volume::journal::joined(lost);
-        for range in &lost {
-            self.report.lost.push(range.clone());
-        }
-        let work = self.report.read + self.target.written() + self.target.zeroed();
-        self.checkpoints.passed(&range, &lost, work)?;
-        self.lost.extend(lost);
-        self.job
-            .observer
-            .count(Counter::Bytes, range.end - range.start);
-        Ok(())
-    }
-
-    /// The report, the journal, and all ranges that are lost.
-    fn finish(mut self) -> (RestoreVolumeReport, Option<Journal>, Vec<Range<u64>>) {
-        self.report.written = self.target.written();
-        self.report.zeroed = self.target.zeroed();
-        (self.report, self.checkpoints.into_journal(), self.lost)
     }
 }

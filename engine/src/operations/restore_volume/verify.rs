@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::observe::{Counter, ProblemKind};
+use crate::operations::restore_volume::job::Job;
 use crate::operations::restore_volume::plan::{Fill, Loss, Planner, Window};
-use crate::operations::restore_volume::{Job, RangeList, compare};
+use crate::operations::restore_volume::{RangeList, compare};
 use crate::targets::volume::VolumeTarget;
-use crate::targets::volume::journal::{joined, without};
+use crate::targets::volume::spans::{joined, without};
 
 /// What a verification came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

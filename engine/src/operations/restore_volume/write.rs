@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::error::Result;
 use crate::limits::MIB;
-use crate::operations::restore_volume::Job;
+use crate::operations::restore_volume::job::Job;
 use crate::operations::restore_volume::plan::{Fill, Loss, Piece};
 use crate::pipeline::fetch::{self, Wanted};
 use crate::targets::volume::VolumeTarget;

@@ -1,9 +1,12 @@
 //! A file or block device that the bytes of a volume are restored to.
 //!
 //! ```text
-//! open      every check before the first write: what is there, is it free, does it fit
-//! system    what /proc and /sys say of devices, for checks and for words
+//! open      a file that is made or taken over, a device that is claimed
+//! checks    every refusal before the first write: does it fit, what lies on it, who uses it
+//! facts     what is at a path, for a question before it is overwritten
+//! system    what /proc and /sys say of devices
 //! journal   what an interrupted restore has done already
+//! spans     arithmetic on ranges
 //! output    a file that gets its name when it is complete
 //! vhd       the footer that makes raw bytes a disk of fixed size
 //! convert   other image formats, by qemu-img as a child
@@ -12,10 +15,13 @@
 //! a file that is restored in place nothing is assumed: what should read as zeros is made to.
 //! Deliberately absent: threads, any knowledge of manifests and chunks.
 
+mod checks;
 pub mod convert;
+mod facts;
 pub mod journal;
 mod open;
 pub mod output;
+pub mod spans;
 mod system;
 pub mod vhd;
 
@@ -31,8 +37,8 @@ use std::sync::atomic::Ordering;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
-pub use crate::targets::volume::open::TargetFacts;
-pub use crate::targets::volume::open::inspect;
+pub use crate::targets::volume::facts::TargetFacts;
+pub use crate::targets::volume::facts::inspect;
 
 use crate::error::Error;
 use crate::error::ErrorKind;
