@@ -27,6 +27,7 @@ pub mod vhd;
 
 use std::ops::Range;
 use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::path::PathBuf;
@@ -107,7 +108,7 @@ pub struct TargetIdentity {
 /// ours alone.
 #[derive(Debug)]
 pub struct VolumeTarget {
-    file: OwnedFd,
+    file: Held,
     path: PathBuf,
     identity: TargetIdentity,
     sparse: Sparse,
@@ -122,6 +123,24 @@ pub struct VolumeTarget {
     cannot_zero: AtomicBool,
     written: AtomicU64,
     zeroed: AtomicU64,
+}
+
+/// An open target, and the lock on it if it is a file.
+#[derive(Debug)]
+struct Held(OwnedFd);
+
+impl AsFd for Held {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // A child that is being started shares the descriptor, and with it the lock, for a moment
+        // longer. Without a lock there is nothing to give back.
+        let _ = rustix::fs::flock(&self.0, rustix::fs::FlockOperation::Unlock);
+    }
 }
 
 impl VolumeTarget {

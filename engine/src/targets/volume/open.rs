@@ -9,7 +9,9 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
+use rustix::fs::Dev;
 use rustix::fs::FileType;
 use rustix::fs::FlockOperation;
 use rustix::fs::Mode;
@@ -23,6 +25,7 @@ use crate::error::ErrorKind;
 use crate::error::Place;
 use crate::error::Result;
 use crate::targets::volume::Existing;
+use crate::targets::volume::Held;
 use crate::targets::volume::Sparse;
 use crate::targets::volume::TargetIdentity;
 use crate::targets::volume::VolumeTarget;
@@ -34,6 +37,9 @@ use crate::targets::volume::system;
 
 /// A new file is for its owner: a volume holds files of everybody.
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+/// How often a device is asked for that nobody in particular holds.
+const CLAIM_ATTEMPTS: u32 = 10;
+const CLAIM_PAUSE: Duration = Duration::from_millis(50);
 
 impl VolumeTarget {
     /// Opens `path` for `len` bytes: makes a file, takes over one, or claims a device.
@@ -76,7 +82,7 @@ impl VolumeTarget {
 
     fn new(path: &Path, file: OwnedFd, identity: TargetIdentity, len: u64) -> Self {
         Self {
-            file,
+            file: Held(file),
             path: path.to_owned(),
             identity,
             sparse: Sparse::default(),
@@ -179,11 +185,7 @@ impl VolumeTarget {
                           restore in place";
             return Err(refused(ErrorKind::AlreadyExists, path, detail));
         }
-        let flags = OFlags::RDWR | OFlags::EXCL | OFlags::CLOEXEC;
-        let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
-            Errno::BUSY => checks::in_use(path, &system::uses_of(device)),
-            errno => failed(path, "cannot be opened for writing", errno),
-        })?;
+        let file = claim(path, device)?;
         let stat = stat_of(path, &file)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::BlockDevice || stat.st_rdev != device
         {
@@ -212,6 +214,27 @@ impl VolumeTarget {
         self.write_at(self.len, bytes)?;
         self.len += bytes.len() as u64;
         Ok(())
+    }
+}
+
+/// Opens a device for ourselves alone. Nobody that can be named may be gone in a moment: whoever
+/// looks at new devices, a child that is being started.
+fn claim(path: &Path, device: Dev) -> Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::EXCL | OFlags::CLOEXEC;
+    let mut attempt = 1;
+    loop {
+        match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(file) => return Ok(file),
+            Err(Errno::BUSY) => {
+                let uses = system::uses_of(device);
+                if !uses.is_empty() || attempt == CLAIM_ATTEMPTS {
+                    return Err(checks::in_use(path, &uses));
+                }
+            }
+            Err(errno) => return Err(failed(path, "cannot be opened for writing", errno)),
+        }
+        attempt += 1;
+        std::thread::sleep(CLAIM_PAUSE);
     }
 }
 

@@ -161,6 +161,23 @@ fn a_mounted_device_is_refused_with_its_mount_point_and_so_is_its_image() {
 }
 
 #[test]
+fn a_device_that_somebody_holds_is_busy() {
+    let world = World::mixed();
+    let folder = tempfile::tempdir().unwrap();
+    let Some(device) = Loop::filled(folder.path(), world.bytes.len(), 512) else {
+        return;
+    };
+    let target = &device.device;
+    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::EXCL;
+    let held = rustix::fs::open(target, flags, rustix::fs::Mode::empty()).unwrap();
+    let options = options(Existing::Overwrite);
+    let error = refused(&world, target, &options, "in use by another program");
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    drop(held);
+    world.restore(target, &options).unwrap();
+}
+
+#[test]
 fn a_device_with_a_mounted_partition_is_refused() {
     let world = World::mixed();
     let folder = tempfile::tempdir().unwrap();
