@@ -166,9 +166,9 @@ fn write_raw(
     job.observer.expect(Counter::Bytes, expected);
     let mut restore = Restore::new(job, &target, false, None, options.checkpoint_len);
     restore.run(&[])?;
-    let (mut report, _, lost) = restore.finish();
+    let (mut report, _) = restore.finish();
     if options.verify {
-        report.verified = Some(verify::verify(job, &target, &lost)?);
+        report.verified = Some(verify::verify(job, &target, &report.lost.ranges)?);
     }
     report.problems = job.teller.problems();
     Ok((report, target))

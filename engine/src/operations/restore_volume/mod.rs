@@ -148,13 +148,15 @@ pub fn restore_volume(
     let in_place = options.target.existing == Existing::InPlace;
     let mut restore = Restore::new(&job, &target, in_place, journal, options.checkpoint_len);
     restore.run(&done)?;
-    let (mut report, journal, lost) = restore.finish();
+    let (mut report, journal) = restore.finish();
     if options.verify {
-        report.verified = Some(verify::verify(&job, &target, &lost)?);
+        report.verified = Some(verify::verify(&job, &target, &report.lost.ranges)?);
     }
     match journal {
         // What is lost now may be found after a repair.
-        Some(journal) if !lost.is_empty() => report.journal = Some(journal.path().to_owned()),
+        Some(journal) if !report.lost.is_empty() => {
+            report.journal = Some(journal.path().to_owned())
+        }
         Some(journal) => journal.remove()?,
         None => {}
     }

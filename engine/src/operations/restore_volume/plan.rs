@@ -49,10 +49,19 @@ pub(super) struct Piece {
 #[derive(Clone, Debug)]
 pub(super) struct Fill {
     pub range: Range<u64>,
-    /// True if it took up no space.
-    pub hole: bool,
-    /// True if nobody knows what was there.
-    pub lost: bool,
+    /// What it was.
+    pub zeros: Zeros,
+}
+
+/// What a range was that reads as zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Zeros {
+    /// Took up no space.
+    Hole,
+    /// Took up space.
+    Allocated,
+    /// Nobody knows: the page that says it is lost.
+    Lost,
 }
 
 /// A range that cannot be had, and why.
@@ -89,16 +98,15 @@ impl Piece {
 #[derive(Clone, Copy)]
 enum Bytes {
     Chunk(ChunkId),
-    Zeros { hole: bool, lost: bool },
+    Zeros(Zeros),
 }
 
 /// What an extent of each kind is restored as: the one place that knows the kinds.
 fn bytes_of(kind: ExtentKind) -> Bytes {
-    let zeros = |hole| Bytes::Zeros { hole, lost: false };
     match kind {
         ExtentKind::Chunk(id) => Bytes::Chunk(id),
-        ExtentKind::Hole => zeros(true),
-        ExtentKind::Zero => zeros(false),
+        ExtentKind::Hole => Bytes::Zeros(Zeros::Hole),
+        ExtentKind::Zero => Bytes::Zeros(Zeros::Allocated),
     }
 }
 
@@ -127,6 +135,7 @@ impl<'r> Planner<'r> {
             page: root.page,
             level: root.level,
         });
+        // A restore fills no packs: their share of the budget pays for the window.
         let window_len = budget.cache_len.min(WINDOW_LEN_MAX);
         Self {
             extents: ExtentCursor::starting_at(reader, &content, range.start),
@@ -164,10 +173,10 @@ impl<'r> Planner<'r> {
                     data_len += to - from;
                     self.rest.start = to;
                 }
-                Bytes::Zeros { hole, lost } => {
+                Bytes::Zeros(zeros) => {
                     let to = to.min(from + (FILL_LEN_MAX - fill_len));
                     let range = from..to;
-                    window.fills.push(Fill { range, hole, lost });
+                    window.fills.push(Fill { range, zeros });
                     fill_len += to - from;
                     self.rest.start = to;
                     if to < extent.end {
@@ -206,8 +215,7 @@ impl<'r> Planner<'r> {
                     range: within,
                     error,
                 });
-                let (hole, lost) = (true, true);
-                Ok((range, Bytes::Zeros { hole, lost }))
+                Ok((range, Bytes::Zeros(Zeros::Lost)))
             }
         }
     }

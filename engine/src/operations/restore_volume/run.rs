@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::observe::Counter;
 use crate::operations::restore_volume::checkpoint::Checkpoints;
 use crate::operations::restore_volume::job::Job;
-use crate::operations::restore_volume::plan::{Planner, Window};
+use crate::operations::restore_volume::plan::{Planner, Window, Zeros};
 use crate::operations::restore_volume::write::Writer;
 use crate::operations::restore_volume::{RestoreVolumeReport, compare};
 use crate::targets::volume::VolumeTarget;
@@ -21,7 +21,6 @@ pub(super) struct Restore<'r> {
     writer: Writer<'r>,
     checkpoints: Checkpoints<'r>,
     report: RestoreVolumeReport,
-    lost: Vec<Range<u64>>,
 }
 
 impl<'r> Restore<'r> {
@@ -44,7 +43,6 @@ impl<'r> Restore<'r> {
             writer: Writer::new(job, target),
             checkpoints: Checkpoints::new(target, journal, checkpoint_len),
             report,
-            lost: Vec::new(),
         }
     }
 
@@ -73,7 +71,7 @@ impl<'r> Restore<'r> {
             window
                 .fills
                 .iter()
-                .filter(|fill| fill.lost)
+                .filter(|fill| fill.zeros == Zeros::Lost)
                 .map(|fill| fill.range.clone()),
         );
         let (mut pieces, mut fills) = (window.pieces, window.fills);
@@ -94,22 +92,20 @@ impl<'r> Restore<'r> {
         losses.extend(of_chunks);
         self.job.teller.lost(losses, "are lost and read as zeros");
         let lost = joined(lost);
-        for range in &lost {
-            self.report.lost.push(range.clone());
-        }
         let work = self.report.read + self.target.written() + self.target.zeroed();
         self.checkpoints.passed(&range, &lost, work)?;
-        self.lost.extend(lost);
+        lost.into_iter()
+            .for_each(|range| self.report.lost.push(range));
         self.job
             .observer
             .count(Counter::Bytes, range.end - range.start);
         Ok(())
     }
 
-    /// The report, the journal, and all ranges that are lost.
-    pub(super) fn finish(mut self) -> (RestoreVolumeReport, Option<Journal>, Vec<Range<u64>>) {
+    /// The report and the journal.
+    pub(super) fn finish(mut self) -> (RestoreVolumeReport, Option<Journal>) {
         self.report.written = self.target.written();
         self.report.zeroed = self.target.zeroed();
-        (self.report, self.checkpoints.into_journal(), self.lost)
+        (self.report, self.checkpoints.into_journal())
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::error::Result;
 use crate::observe::{Counter, ProblemKind};
 use crate::operations::restore_volume::job::Job;
-use crate::operations::restore_volume::plan::{Fill, Loss, Planner, Window};
+use crate::operations::restore_volume::plan::{Fill, Loss, Planner, Window, Zeros};
 use crate::operations::restore_volume::{RangeList, compare};
 use crate::targets::volume::VolumeTarget;
 use crate::targets::volume::spans::{joined, without};
@@ -69,7 +69,7 @@ fn verify_window(
     let known: Vec<Fill> = window
         .fills
         .iter()
-        .filter(|fill| !fill.lost)
+        .filter(|fill| fill.zeros != Zeros::Lost)
         .cloned()
         .collect();
     let found = compare::differing(job, target, &window.pieces, &known)?;

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::error::Result;
 use crate::limits::MIB;
 use crate::operations::restore_volume::job::Job;
-use crate::operations::restore_volume::plan::{Fill, Loss, Piece};
+use crate::operations::restore_volume::plan::{Fill, Loss, Piece, Zeros};
 use crate::pipeline::fetch::{self, Wanted};
 use crate::targets::volume::VolumeTarget;
 
@@ -54,7 +54,7 @@ impl<'w> Writer<'w> {
         for fill in fills {
             self.job.check_cancelled()?;
             let range = self.job.in_target(&fill.range);
-            self.target.clear(range, fill.hole)?;
+            self.target.clear(range, fill.zeros != Zeros::Allocated)?;
         }
         let mut losses = Vec::new();
         let (mut batches, mut wanted) = (Vec::<Batch>::new(), Vec::with_capacity(pieces.len()));

@@ -59,7 +59,8 @@ pub enum Existing {
     Refuse,
     /// Replace it. A device is overwritten from the first byte of the volume to its last.
     Overwrite,
-    /// Read it, and write what differs only. A longer file is cut, a shorter one made longer.
+    /// Read it, and write what differs only. A longer file is cut, a shorter one made longer. What
+    /// reads as zeros already is left as it is, whether it takes up space or not.
     InPlace,
 }
 
