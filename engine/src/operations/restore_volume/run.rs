@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::observe::Counter;
 use crate::operations::restore_volume::checkpoint::Checkpoints;
 use crate::operations::restore_volume::job::Job;
-use crate::operations::restore_volume::plan::{Planner, Window, Zeros};
+use crate::operations::restore_volume::plan::{Fill, Piece, Planner, Window, Zeros};
 use crate::operations::restore_volume::write::Writer;
 use crate::operations::restore_volume::{RestoreVolumeReport, compare};
 use crate::targets::volume::VolumeTarget;
@@ -66,26 +66,12 @@ impl<'r> Restore<'r> {
 
     fn window(&mut self, window: Window) -> Result<()> {
         let (range, mut losses) = (window.range, window.losses);
-        let mut lost: Vec<Range<u64>> = Vec::new();
-        lost.extend(
-            window
-                .fills
-                .iter()
-                .filter(|fill| fill.zeros == Zeros::Lost)
-                .map(|fill| fill.range.clone()),
-        );
+        let is_lost = |fill: &&Fill| fill.zeros == Zeros::Lost;
+        let of_pages = window.fills.iter().filter(is_lost);
+        let mut lost: Vec<Range<u64>> = of_pages.map(|fill| fill.range.clone()).collect();
         let (mut pieces, mut fills) = (window.pieces, window.fills);
         if self.in_place {
-            let differing = compare::differing(self.job, self.target, &pieces, &fills)?;
-            self.report.read += differing.read;
-            self.job.observer.count(Counter::BytesRead, differing.read);
-            (pieces, fills) = (differing.pieces, differing.fills);
-            let data: u64 = pieces.iter().map(|piece| u64::from(piece.len)).sum();
-            let zeros: u64 = fills
-                .iter()
-                .map(|fill| fill.range.end - fill.range.start)
-                .sum();
-            self.report.equal += range.end - range.start - data - zeros;
+            (pieces, fills) = self.differing(&pieces, &fills)?;
         }
         let of_chunks = self.writer.write(&pieces, &fills)?;
         lost.extend(of_chunks.iter().map(|loss| loss.range.clone()));
@@ -94,12 +80,22 @@ impl<'r> Restore<'r> {
         let lost = joined(lost);
         let work = self.report.read + self.target.written() + self.target.zeroed();
         self.checkpoints.passed(&range, &lost, work)?;
-        lost.into_iter()
-            .for_each(|range| self.report.lost.push(range));
-        self.job
-            .observer
-            .count(Counter::Bytes, range.end - range.start);
+        for range in lost {
+            self.report.lost.push(range);
+        }
+        let len = range.end - range.start;
+        self.job.observer.count(Counter::Bytes, len);
         Ok(())
+    }
+
+    /// What of a window the target does not hold.
+    fn differing(&mut self, pieces: &[Piece], fills: &[Fill]) -> Result<(Vec<Piece>, Vec<Fill>)> {
+        let differing = compare::differing(self.job, self.target, pieces, fills)?;
+        self.report.read += differing.read;
+        self.job.observer.count(Counter::BytesRead, differing.read);
+        self.report.equal += known_len(pieces, fills);
+        self.report.equal -= known_len(&differing.pieces, &differing.fills);
+        Ok((differing.pieces, differing.fills))
     }
 
     /// The report and the journal.
@@ -108,4 +104,12 @@ impl<'r> Restore<'r> {
         self.report.zeroed = self.target.zeroed();
         (self.report, self.checkpoints.into_journal())
     }
+}
+
+/// Bytes of which the manifest says what they are.
+fn known_len(pieces: &[Piece], fills: &[Fill]) -> u64 {
+    let of_pieces: u64 = pieces.iter().map(|piece| u64::from(piece.len)).sum();
+    let known = fills.iter().filter(|fill| fill.zeros != Zeros::Lost);
+    let of_fills: u64 = known.map(|fill| fill.range.end - fill.range.start).sum();
+    of_pieces + of_fills
 }

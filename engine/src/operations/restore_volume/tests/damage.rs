@@ -142,6 +142,7 @@ fn a_lost_page_is_one_lost_range_in_every_view() {
     let (report, watcher) = watched(&world, &path, &options(Existing::InPlace));
     assert_eq!(report.lost.ranges, [0..world.len()]);
     assert_eq!(watcher.problems.into_inner().len(), 1);
+    assert_eq!(report.equal, 0);
     assert!(fs::read(&path).unwrap().iter().all(|&byte| byte == 0));
     let mut in_part = options(Existing::Overwrite);
     in_part.range = Some(100..200);

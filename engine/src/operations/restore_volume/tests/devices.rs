@@ -236,6 +236,30 @@ impl Drop for Partition {
 }
 
 #[test]
+fn a_full_disk_ends_the_restore_and_room_lets_it_go_on() {
+    let world = World::mixed();
+    let folder = tempfile::tempdir().unwrap();
+    let Some(device) = Loop::filled(folder.path(), 48 * MIB, 512) else {
+        return;
+    };
+    let Some(mounted) = Mounted::make(&device.device, &folder.path().join("point")) else {
+        return;
+    };
+    let ballast = mounted.point.join("ballast");
+    fs::write(&ballast, vec![1; 30 * MIB]).unwrap();
+    let path = mounted.point.join("disk.raw");
+    let mut options = options(Existing::Refuse);
+    let error = world.restore(&path, &options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+    fs::remove_file(ballast).unwrap();
+    options.target.resume = true;
+    options.verify = true;
+    let report = world.restore(&path, &options).unwrap();
+    assert!(report.verified.unwrap().is_right());
+    assert_same(&fs::read(&path).unwrap(), &world.bytes);
+}
+
+#[test]
 fn the_restore_of_a_device_is_resumed_from_a_state_folder() {
     let world = World::mixed();
     let folder = tempfile::tempdir().unwrap();
