@@ -45,7 +45,7 @@
 //! | [`storage`] | named write-once objects on a medium |
 //! | [`repository`] | objects become meaning: keys, packs, index, manifests, sessions |
 //! | [`pipeline`] | threads, and one budget of memory |
-//! | [`sources`], [`targets`] | folders and volumes read, folders written |
+//! | [`sources`], [`targets`] | folders and volumes, read and written |
 //! | [`operations`] | one verb per file |
 
 pub mod error;
@@ -71,6 +71,10 @@ pub use operations::check::{CheckOptions, CheckReport, check};
 pub use operations::diff::{DiffReport, Difference, diff};
 pub use operations::list::{ListReport, Listed, list};
 pub use operations::restore::{RestoreOptions, RestoreReport, restore};
+pub use operations::restore_volume::{
+    ExportFormat, ExportVolumeOptions, RestoreVolumeOptions, RestoreVolumeReport,
+    VerifyVolumeOptions, VerifyVolumeReport, export_volume, restore_volume, verify_volume,
+};
 pub use operations::snapshot::{ParentChoice, SnapshotOptions, SnapshotReport, snapshot};
 pub use operations::stats::{StatsReport, stats};
 pub use repository::keys::UnlockSecret;

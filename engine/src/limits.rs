@@ -197,6 +197,10 @@ pub const NBD_READ_PIECES_LIMIT: usize = 1_024;
 pub const NBD_NAME_LEN_LIMIT: usize = 4_096;
 /// Seconds that an NBD server may take for one request by default.
 pub const NBD_TIMEOUT_SECONDS_DEFAULT: u64 = 60;
+/// A restore of a volume flushes after so many bytes of work, and notes how far it is.
+pub const CHECKPOINT_LEN_DEFAULT: u64 = 256 * MIB as u64;
+/// Ranges of a volume that a report lists; the rest is counted.
+pub const REPORT_RANGES_MAX: usize = 10_000;
 
 const _: () = assert!(CHUNK_LEN_MIN_DEFAULT < CHUNK_LEN_AVG_DEFAULT);
 const _: () = assert!(CHUNK_LEN_AVG_DEFAULT < CHUNK_LEN_MAX_DEFAULT);

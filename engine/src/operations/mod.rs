@@ -11,6 +11,7 @@ pub mod diff;
 pub mod inspect;
 pub mod list;
 pub mod restore;
+pub mod restore_volume;
 pub mod select;
 pub mod snapshot;
 pub mod stats;

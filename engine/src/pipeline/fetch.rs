@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::id::ChunkId;
+use crate::format::name::PackClass;
 use crate::limits::{KIB, MIB};
 use crate::observe::Observer;
 use crate::pipeline::parallel;
@@ -23,6 +24,26 @@ pub struct Wanted<T> {
     pub place: ChunkPlace,
     /// The caller's own.
     pub tag: T,
+}
+
+/// Where a copy of the chunk `id` of `len` bytes lies, or the error that says why it is lost.
+///
+/// # Errors
+/// Of the medium as a whole.
+pub fn locate(
+    reader: &ChunkReader<'_>,
+    id: &ChunkId,
+    len: u64,
+) -> Result<std::result::Result<ChunkPlace, Error>> {
+    let lost = |kind, detail| Err(Error::new(kind, Place::Chunk(*id), detail));
+    Ok(match reader.find(id, PackClass::Data)? {
+        Some(place) if u64::from(place.len) == len => Ok(place),
+        Some(_) => lost(
+            ErrorKind::Damaged,
+            "content does not have the length it should",
+        ),
+        None => lost(ErrorKind::NotFound, "content is missing: no pack holds it"),
+    })
 }
 
 /// Fetches all of `wanted` on several threads and gives each, verified, to `sink`, or the error

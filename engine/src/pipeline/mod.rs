@@ -22,6 +22,7 @@ pub mod volume;
 mod worker;
 
 pub use segments::{SegmentResult, submit_run};
+pub(crate) use worker::is_zero;
 pub use worker::{IngestError, ReadAt, Worker};
 
 use crate::error::{Error, ErrorKind, Place};

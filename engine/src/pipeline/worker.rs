@@ -264,7 +264,7 @@ pub(super) fn push_extent(extents: &mut Vec<Extent>, len: u64, kind: ExtentKind)
 
 /// True if all bytes are zero: content ends the test at its first bytes, and zeros are compared as
 /// fast as memory gives them.
-pub(super) fn is_zero(bytes: &[u8]) -> bool {
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     const ZEROS: [u8; 4096] = [0; 4096];
     bytes
         .chunks(ZEROS.len())

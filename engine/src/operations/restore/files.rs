@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::entry::{Content, Entry, Extent, ExtentKind, Metadata, Node, TreePath};
 use crate::format::id::ChunkId;
-use crate::format::name::PackClass;
 use crate::limits::KIB;
 use crate::observe::ProblemKind;
 use crate::operations::restore::place::Reporter;
@@ -172,8 +171,8 @@ impl<'r> FileRestorer<'r> {
         offset: u64,
         len: u64,
     ) -> Result<()> {
-        match self.reader.find(id, PackClass::Data)? {
-            Some(place) if u64::from(place.len) == len => {
+        match fetch::locate(self.reader, id, len)? {
+            Ok(place) => {
                 file.missing.fetch_add(1, Ordering::Relaxed);
                 self.chunks.push(Wanted {
                     id: *id,
@@ -184,16 +183,7 @@ impl<'r> FileRestorer<'r> {
                     },
                 });
             }
-            found => {
-                let (kind, detail) = match found {
-                    Some(_) => (
-                        ErrorKind::Damaged,
-                        "content does not have the length it should",
-                    ),
-                    None => (ErrorKind::NotFound, "content is missing: no pack holds it"),
-                };
-                self.fail(file, &Error::new(kind, Place::Chunk(*id), detail));
-            }
+            Err(error) => self.fail(file, &error),
         }
         Ok(())
     }

@@ -140,9 +140,9 @@ fn scopes_of<'s>(
         .iter()
         .any(|root| root.root_type != RootType::Tree)
     {
-        let detail = "holds a volume, which this version cannot restore";
+        let detail = "holds a volume; restore it to a file or a device";
         return Err(Error::new(
-            ErrorKind::Unsupported,
+            ErrorKind::InvalidInput,
             Place::Argument("snapshot"),
             detail,
         ));

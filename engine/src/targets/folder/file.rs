@@ -10,13 +10,10 @@ use rustix::io::Errno;
 
 use crate::error::Result;
 use crate::format::entry::Metadata;
-use crate::limits::KIB;
 use crate::targets::folder::metadata::NotApplied;
 use crate::targets::folder::metadata::Object;
 use crate::targets::folder::placement::Slot;
-
-/// Zeros written at once.
-static ZEROS: [u8; 256 * KIB] = [0; 256 * KIB];
+use crate::targets::positioned;
 
 /// A file that was created and is not complete.
 ///
@@ -39,31 +36,16 @@ impl TargetFile {
     }
 
     /// Writes bytes of the file.
-    pub fn write_at(&self, mut offset: u64, mut bytes: &[u8]) -> Result<()> {
-        while !bytes.is_empty() {
-            match rustix::io::pwrite(&self.file, bytes, offset) {
-                Ok(0) => return self.checked("write", Err(Errno::IO)),
-                Ok(written) => {
-                    offset += written as u64;
-                    bytes = &bytes[written..];
-                }
-                Err(Errno::INTR) => {}
-                Err(errno) => return self.checked("write", Err(errno)),
-            }
-        }
-        Ok(())
+    pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let outcome = positioned::write_at(self.file.as_fd(), offset, bytes);
+        self.checked("write", outcome)
     }
 
     /// Writes zeros that take up space: reserved space without bytes would be a hole to whoever
     /// asks the file system.
-    pub fn write_zeros(&self, mut offset: u64, mut len: u64) -> Result<()> {
-        while len > 0 {
-            let step = len.min(ZEROS.len() as u64);
-            // At most the length of the array.
-            self.write_at(offset, &ZEROS[..step as usize])?;
-            (offset, len) = (offset + step, len - step);
-        }
-        Ok(())
+    pub fn write_zeros(&self, offset: u64, len: u64) -> Result<()> {
+        let outcome = positioned::write_zeros(self.file.as_fd(), offset, len);
+        self.checked("write", outcome)
     }
 
     /// Has everything written reach the medium, and leave memory: what is read afterwards comes
@@ -77,16 +59,8 @@ impl TargetFile {
 
     /// Fills `buffer` with what was written from `offset` on.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match rustix::io::pread(&self.file, &mut buffer[filled..], offset + filled as u64) {
-                Ok(0) => return self.checked("read back", Err(Errno::IO)),
-                Ok(read) => filled += read,
-                Err(Errno::INTR) => {}
-                Err(errno) => return self.checked("read back", Err(errno)),
-            }
-        }
-        Ok(())
+        let outcome = positioned::read_at(self.file.as_fd(), offset, buffer);
+        self.checked("read back", outcome)
     }
 
     /// Gives the file its metadata and its name; returns what could not be applied.
