@@ -90,16 +90,7 @@ pub fn encode_child(out: &mut Vec<u8>, child: &CutsChild) {
 
 /// An inner page of `children`.
 pub fn encode_inner(level: u8, children: &[CutsChild]) -> Vec<u8> {
-    let mut body = Vec::with_capacity(children.len() * 40);
-    children
-        .iter()
-        .for_each(|child| encode_child(&mut body, child));
-    PageHead {
-        page_type: PageType::Cuts,
-        level,
-        count: children.len(),
-    }
-    .encode(&body)
+    PageHead::encode_all(PageType::Cuts, level, children, encode_child)
 }
 
 /// Reads an inner page: its level and children.

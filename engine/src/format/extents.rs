@@ -87,16 +87,7 @@ pub fn sums_of(extents: &[Extent]) -> (u64, bool) {
 
 /// A leaf of `extents`.
 pub fn encode_leaf(extents: &[Extent]) -> Vec<u8> {
-    let mut body = Vec::with_capacity(extents.len() * 36);
-    extents
-        .iter()
-        .for_each(|extent| encode_extent(&mut body, extent));
-    PageHead {
-        page_type: PageType::Extents,
-        level: 0,
-        count: extents.len(),
-    }
-    .encode(&body)
+    PageHead::encode_all(PageType::Extents, 0, extents, encode_extent)
 }
 
 /// Reads a leaf.
@@ -115,16 +106,7 @@ pub fn encode_child(out: &mut Vec<u8>, child: &ExtentsChild) {
 
 /// An inner page of `children`.
 pub fn encode_inner(level: u8, children: &[ExtentsChild]) -> Vec<u8> {
-    let mut body = Vec::with_capacity(children.len() * 36);
-    children
-        .iter()
-        .for_each(|child| encode_child(&mut body, child));
-    PageHead {
-        page_type: PageType::Extents,
-        level,
-        count: children.len(),
-    }
-    .encode(&body)
+    PageHead::encode_all(PageType::Extents, level, children, encode_child)
 }
 
 /// Reads an inner page: its level and children.

@@ -171,10 +171,7 @@ impl IndexRun {
     /// Reads the payload of the run `name`.
     pub fn decode(bytes: &[u8], name: TableName) -> Decoded<Self> {
         let mut cursor = Cursor::new(bytes);
-        let found = TableName {
-            session: SessionId(cursor.array()?),
-            number: cursor.u32()?,
-        };
+        let found = TableName::decode(&mut cursor)?;
         ensure(
             found == name,
             "index run lies under a name that is not its own",
@@ -245,8 +242,7 @@ impl IndexRun {
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(48 + self.entries.len() * (ENTRY_LEN + FRAME_LEN / 4));
-        out.extend_from_slice(self.name.session.as_bytes());
-        out.extend_from_slice(&self.name.number.to_le_bytes());
+        self.name.encode_into(&mut out);
         let (packs, origins) = (self.packs.len(), self.origins.len());
         for count in [packs, origins, self.frames.len(), self.entries.len(), 0] {
             out.extend_from_slice(&(count as u32).to_le_bytes());

@@ -6,6 +6,9 @@ use crate::limits::{
     PAGE_ENTRIES_LIMIT, PAGE_LEN_LIMIT, PAGE_LEN_MAX, PAGE_LEN_MIN, PAGE_LEVEL_LIMIT,
 };
 
+/// Entries of most pages are about as long: an id and a few numbers.
+const ENTRY_LEN_GUESS: usize = 40;
+
 /// What a page is a node of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -92,6 +95,24 @@ impl PageHead {
             return Err(DecodeError::Truncated);
         }
         ensure(found == self.count, "more entries than the page says")
+    }
+
+    /// A page of these entries, each appended by `encode`.
+    pub fn encode_all<T>(
+        page_type: PageType,
+        level: u8,
+        entries: &[T],
+        encode: impl Fn(&mut Vec<u8>, &T),
+    ) -> Vec<u8> {
+        let mut body = Vec::with_capacity(entries.len() * ENTRY_LEN_GUESS);
+        entries.iter().for_each(|entry| encode(&mut body, entry));
+        let count = entries.len();
+        Self {
+            page_type,
+            level,
+            count,
+        }
+        .encode(&body)
     }
 
     /// A page of this head and `body`.

@@ -148,16 +148,7 @@ pub fn decode_leaf(page: &[u8]) -> Decoded<Vec<ScanItem>> {
 
 /// An inner page of `children`.
 pub fn encode_inner(level: u8, children: &[ScanChild]) -> Vec<u8> {
-    let mut body = Vec::new();
-    children
-        .iter()
-        .for_each(|child| encode_child(&mut body, child));
-    PageHead {
-        page_type: PageType::Scan,
-        level,
-        count: children.len(),
-    }
-    .encode(&body)
+    PageHead::encode_all(PageType::Scan, level, children, encode_child)
 }
 
 /// Appends one child.

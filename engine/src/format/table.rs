@@ -102,6 +102,23 @@ impl Codec {
 }
 
 impl TableName {
+    /// Stored length.
+    pub const LEN: usize = SessionId::LEN + 4;
+
+    /// Reads one name.
+    pub fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
+        Ok(Self {
+            session: SessionId(cursor.array()?),
+            number: cursor.u32()?,
+        })
+    }
+
+    /// Appends one name.
+    pub fn encode_into(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.session.as_bytes());
+        out.extend_from_slice(&self.number.to_le_bytes());
+    }
+
     /// What the table of the object `name` repeats.
     pub fn of(name: &ObjectName) -> Self {
         let none = SessionId([0; SessionId::LEN]);
@@ -164,10 +181,7 @@ impl Table {
             return Err(DecodeError::LimitExceeded("table"));
         }
         let mut cursor = Cursor::new(plain);
-        let found = TableName {
-            session: SessionId(cursor.array()?),
-            number: cursor.u32()?,
-        };
+        let found = TableName::decode(&mut cursor)?;
         ensure(
             found == name,
             "object lies under a name that is not its own",
@@ -238,8 +252,7 @@ impl Table {
     /// The table without padding, to be sealed.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.encoded_len());
-        out.extend_from_slice(self.name.session.as_bytes());
-        out.extend_from_slice(&self.name.number.to_le_bytes());
+        self.name.encode_into(&mut out);
         for count in [self.origins.len(), self.frames.len(), self.chunks.len()] {
             out.extend_from_slice(&(count as u32).to_le_bytes());
         }

@@ -506,16 +506,7 @@ fn decode_leader(value: &[u8]) -> Decoded<TreePath> {
 
 /// An inner page of `children`.
 pub fn encode_inner(level: u8, children: &[TreeChild]) -> Vec<u8> {
-    let mut body = Vec::new();
-    children
-        .iter()
-        .for_each(|child| encode_child(&mut body, child));
-    PageHead {
-        page_type: PageType::Tree,
-        level,
-        count: children.len(),
-    }
-    .encode(&body)
+    PageHead::encode_all(PageType::Tree, level, children, encode_child)
 }
 
 /// Appends one child.

@@ -17,6 +17,7 @@ pub mod budget;
 pub mod fetch;
 pub mod ingest;
 pub mod parallel;
+pub(crate) mod ranges;
 mod segments;
 pub mod volume;
 mod worker;

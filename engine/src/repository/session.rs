@@ -292,14 +292,17 @@ impl<'r> Session<'r> {
         let Some(local) = self.repository.local_index() else {
             return;
         };
-        let stored = self.kept_runs.into_inner();
+        let stored = std::mem::take(&mut *self.kept_runs.lock());
+        let has_stored = !stored.is_empty();
         let runs: Vec<_> = self.index.runs().chain(stored).collect();
-        if self.absent.is_empty() {
-            for root in &snapshot.roots {
+        for root in &snapshot.roots {
+            if self.absent.is_empty() && !self.is_known_whole(root) {
                 local.state_whole(&root.name, &root.page, &runs);
             }
         }
-        local.tidy(runs.into_iter());
+        if has_stored {
+            local.tidy(runs.into_iter());
+        }
     }
 
     /// Ends without a snapshot. What was stored stays usable for the next session, as far as the
@@ -401,7 +404,7 @@ fn absent_packs(repository: &Repository) -> Result<HashSet<ObjectName>> {
         .into_iter()
         .map(|info| (info.name, info.len))
         .collect();
-    let indexed = repository.index()?.packs().iter();
+    let indexed = repository.index()?.packs();
     let absent = indexed.filter(|pack| !there.contains(&(pack.name(), pack.object_len)));
     Ok(absent.map(|pack| pack.name()).collect())
 }

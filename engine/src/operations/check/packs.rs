@@ -89,7 +89,7 @@ pub(super) fn survey(
         |b, info| surveyor.pack(b, info),
     )?;
     let there: HashSet<_> = listed.iter().map(|info| info.name).collect();
-    let named = index.packs().iter().map(|pack| pack.name());
+    let named = index.packs().map(|pack| pack.name());
     let mut packs = Packs {
         missing: named.filter(|name| !there.contains(name)).collect(),
         committed: committed.collect(),
@@ -111,12 +111,12 @@ pub(super) fn survey(
 }
 
 fn indexed_packs(index: &Index) -> HashMap<ObjectName, Vec<(u64, u64)>> {
-    let mut entries = vec![0_u64; index.packs().len()];
+    let mut entries = vec![0_u64; index.packs().count()];
     for (_, location) in index.locations() {
         entries[location.frame.pack as usize] += 1;
     }
     let mut indexed: HashMap<_, Vec<_>> = HashMap::new();
-    for (pack, entries) in index.packs().iter().zip(entries) {
+    for (pack, entries) in index.packs().zip(entries) {
         let known = indexed.entry(pack.name()).or_default();
         known.push((pack.object_len, entries));
     }

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use crate::error::Result;
+use crate::pipeline::ranges::{joined, without};
 use crate::targets::volume::VolumeTarget;
 use crate::targets::volume::journal::Journal;
-use crate::targets::volume::spans::{joined, without};
 
 /// Flushes and notes after every so much work.
 pub(super) struct Checkpoints<'t> {

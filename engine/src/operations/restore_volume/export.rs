@@ -15,7 +15,6 @@ use crate::operations::restore_volume::job::Job;
 use crate::operations::restore_volume::run::Restore;
 use crate::operations::restore_volume::{RestoreVolumeReport, verify};
 use crate::pipeline::budget::Budget;
-use crate::repository::chunks::ChunkReader;
 use crate::repository::{self, Repository};
 use crate::targets::volume::convert::{Converter, ImageFormat};
 use crate::targets::volume::output::Output;
@@ -85,14 +84,8 @@ pub fn export_volume(
     options: &ExportVolumeOptions,
     observer: &dyn Observer,
 ) -> Result<RestoreVolumeReport> {
-    let reader = ChunkReader::new(repository, options.budget.cache_len)?;
-    let job = Job::new(
-        &reader,
-        root,
-        options.range.as_ref(),
-        options.budget,
-        observer,
-    )?;
+    let (range, budget) = (options.range.as_ref(), options.budget);
+    let job = Job::new(repository, root, range, budget, observer)?;
     let is_cancelled = || observer.is_cancelled();
     let converter = Converter {
         program: &options.qemu_img,

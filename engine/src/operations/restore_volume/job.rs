@@ -9,12 +9,13 @@ use crate::operations::restore_volume::plan::Piece;
 use crate::operations::restore_volume::tell::Teller;
 use crate::operations::walk::stop_if_cancelled;
 use crate::pipeline::budget::Budget;
+use crate::repository::Repository;
 use crate::repository::chunks::ChunkReader;
 use crate::repository::index::is_missing_or_damaged;
 
 /// What is wanted, from where, with what means.
 pub(super) struct Job<'j> {
-    pub reader: &'j ChunkReader<'j>,
+    pub reader: ChunkReader<'j>,
     pub root: &'j Root,
     pub range: Range<u64>,
     pub budget: Budget,
@@ -24,7 +25,7 @@ pub(super) struct Job<'j> {
 
 impl<'j> Job<'j> {
     pub(super) fn new(
-        reader: &'j ChunkReader<'j>,
+        repository: &'j Repository,
         root: &'j Root,
         range: Option<&Range<u64>>,
         budget: Budget,
@@ -42,7 +43,7 @@ impl<'j> Job<'j> {
             return refused(ErrorKind::InvalidInput, "range", detail);
         }
         Ok(Self {
-            reader,
+            reader: ChunkReader::new(repository, budget.cache_len)?,
             root,
             range,
             budget,

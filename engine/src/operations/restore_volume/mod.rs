@@ -41,7 +41,6 @@ use crate::operations::restore_volume::job::Job;
 use crate::operations::restore_volume::run::Restore;
 use crate::pipeline::budget::Budget;
 use crate::repository::Repository;
-use crate::repository::chunks::ChunkReader;
 use crate::targets::volume::journal::{Journal, JournalHead};
 use crate::targets::volume::{Existing, VolumeTarget, VolumeTargetOptions};
 
@@ -126,14 +125,8 @@ pub fn restore_volume(
     options: &RestoreVolumeOptions,
     observer: &dyn Observer,
 ) -> Result<RestoreVolumeReport> {
-    let reader = ChunkReader::new(repository, options.budget.cache_len)?;
-    let job = Job::new(
-        &reader,
-        root,
-        options.range.as_ref(),
-        options.budget,
-        observer,
-    )?;
+    let (range, budget) = (options.range.as_ref(), options.budget);
+    let job = Job::new(repository, root, range, budget, observer)?;
     observer.working_on(target);
     let target = VolumeTarget::open(target, job.len(), &options.target)?;
     let (journal, done) = match open_journal(&job, &target, options) {
@@ -175,14 +168,8 @@ pub fn verify_volume(
     options: &VerifyVolumeOptions,
     observer: &dyn Observer,
 ) -> Result<VerifyVolumeReport> {
-    let reader = ChunkReader::new(repository, options.budget.cache_len)?;
-    let job = Job::new(
-        &reader,
-        root,
-        options.range.as_ref(),
-        options.budget,
-        observer,
-    )?;
+    let (range, budget) = (options.range.as_ref(), options.budget);
+    let job = Job::new(repository, root, range, budget, observer)?;
     observer.working_on(target);
     let target = VolumeTarget::open_to_read(target)?;
     let (found, wanted) = (target.len(), job.len());

@@ -9,9 +9,9 @@ use crate::operations::restore_volume::job::Job;
 use crate::operations::restore_volume::plan::{Fill, Piece, Planner, Window, Zeros};
 use crate::operations::restore_volume::write::Writer;
 use crate::operations::restore_volume::{RestoreVolumeReport, compare};
+use crate::pipeline::ranges::{joined, without};
 use crate::targets::volume::VolumeTarget;
 use crate::targets::volume::journal::Journal;
-use crate::targets::volume::spans::{joined, without};
 
 /// A restore under way.
 pub(super) struct Restore<'r> {
@@ -54,7 +54,7 @@ impl<'r> Restore<'r> {
         let observer = self.job.observer;
         observer.count(Counter::Bytes, self.report.resumed);
         for range in left {
-            let (reader, root) = (self.job.reader, self.job.root);
+            let (reader, root) = (&self.job.reader, self.job.root);
             let mut planner = Planner::new(reader, root, range, self.job.budget);
             while let Some(window) = planner.next()? {
                 self.job.check_cancelled()?;

@@ -7,8 +7,8 @@ use crate::observe::{Counter, ProblemKind};
 use crate::operations::restore_volume::job::Job;
 use crate::operations::restore_volume::plan::{Fill, Loss, Planner, Window, Zeros};
 use crate::operations::restore_volume::{RangeList, compare};
+use crate::pipeline::ranges::{joined, without};
 use crate::targets::volume::VolumeTarget;
-use crate::targets::volume::spans::{joined, without};
 
 /// What a verification came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(super) fn verify(
         len: job.range.end - job.range.start,
         ..VerifyVolumeReport::default()
     };
-    let mut planner = Planner::new(job.reader, job.root, job.range.clone(), job.budget);
+    let mut planner = Planner::new(&job.reader, job.root, job.range.clone(), job.budget);
     while let Some(window) = planner.next()? {
         verify_window(job, target, window, lost, &mut report)?;
     }

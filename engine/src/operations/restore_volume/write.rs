@@ -59,7 +59,7 @@ impl<'w> Writer<'w> {
         let mut losses = Vec::new();
         let (mut batches, mut wanted) = (Vec::<Batch>::new(), Vec::with_capacity(pieces.len()));
         for piece in pieces {
-            match fetch::locate(self.job.reader, &piece.id, piece.chunk_len.into())? {
+            match fetch::locate(&self.job.reader, &piece.id, piece.chunk_len.into())? {
                 Ok(place) => {
                     let batch = join(&mut batches, piece);
                     wanted.push(Wanted {
@@ -86,18 +86,24 @@ impl<'w> Writer<'w> {
     fn fetch(&self, wanted: Vec<Wanted<Spot>>, batches: &[Batch]) -> Result<Vec<Loss>> {
         let losses = Mutex::new(Vec::new());
         let (job, threads) = (self.job, self.job.budget.threads);
-        fetch::fetch(job.reader, threads, wanted, job.observer, |chunk, bytes| {
-            let Spot { batch, piece } = chunk.tag;
-            let batch = &batches[batch as usize];
-            match bytes {
-                Ok(bytes) => self.place(batch, &piece, bytes),
-                Err(error) => {
-                    let range = piece.range();
-                    losses.lock().push(Loss { range, error });
+        fetch::fetch(
+            &job.reader,
+            threads,
+            wanted,
+            job.observer,
+            |chunk, bytes| {
+                let Spot { batch, piece } = chunk.tag;
+                let batch = &batches[batch as usize];
+                match bytes {
+                    Ok(bytes) => self.place(batch, &piece, bytes),
+                    Err(error) => {
+                        let range = piece.range();
+                        losses.lock().push(Loss { range, error });
+                    }
                 }
-            }
-            self.done_with_one(batch)
-        })?;
+                self.done_with_one(batch)
+            },
+        )?;
         Ok(losses.into_inner())
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::Range;
 
+use crate::pipeline::ranges::joined;
 use crate::pipeline::volume::rules::{IncrementalRule, VolumeRules};
 use crate::pipeline::volume::{Allocated, Allocation, VolumeReader};
 
@@ -66,16 +67,7 @@ pub(super) fn union_of_grains(
             start..rules.grain_end(end).min(bounds.end)
         })
     });
-    let mut clipped: Vec<_> = clipped.collect();
-    clipped.sort_unstable_by_key(|range| (range.start, range.end));
-    let mut union: Vec<Range<u64>> = Vec::new();
-    for range in clipped {
-        match union.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => union.push(range),
-        }
-    }
-    union
+    joined(clipped.collect())
 }
 
 /// What a source says is allocated, asked once for each place and in pieces.

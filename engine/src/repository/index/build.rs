@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use crate::format::index_run::{ENTRY_LEN, IndexEntry, IndexRun, IndexedFrame, IndexedPack};
 use crate::format::table::{Origin, TableName};
 use crate::repository::index::bytes::SegmentBytes;
-use crate::repository::index::segment::{Segment, Shape, fingerprint_of};
+use crate::repository::index::segment::{FINGERPRINT_LEN, Segment, Shape, fingerprint_of};
 
 /// The segment of one run, in memory.
 pub(super) fn from_run(run: IndexRun) -> Segment {
@@ -153,7 +153,7 @@ impl<'w> BodyWriter<'w> {
             shape,
             scratch: Vec::with_capacity(ENTRY_LEN),
             counts: vec![0; shape.buckets()],
-            fingerprints: Vec::with_capacity(shape.entries as usize * 2),
+            fingerprints: Vec::with_capacity(shape.entries as usize * FINGERPRINT_LEN),
         }
     }
 
@@ -164,10 +164,7 @@ impl<'w> BodyWriter<'w> {
         origins: &[Origin],
     ) -> io::Result<()> {
         let mut head = Vec::new();
-        for run in runs {
-            head.extend_from_slice(run.session.as_bytes());
-            head.extend_from_slice(&run.number.to_le_bytes());
-        }
+        runs.iter().for_each(|run| run.encode_into(&mut head));
         packs.iter().for_each(|pack| pack.encode_into(&mut head));
         origins
             .iter()

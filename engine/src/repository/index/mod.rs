@@ -63,9 +63,8 @@ pub struct Location {
 /// All runs of a repository.
 #[derive(Debug, Default)]
 pub struct Index {
-    /// Largest first, each with the number of its first frame and of its first pack.
+    /// Largest first.
     segments: Vec<Placed>,
-    packs: Vec<IndexedPack>,
     /// Runs that could not be read, and why.
     damaged_runs: Vec<(ObjectName, Error)>,
 }
@@ -73,7 +72,9 @@ pub struct Index {
 #[derive(Debug)]
 struct Placed {
     segment: Segment,
+    /// Number of its first frame among the frames of all segments.
     frame_base: u32,
+    /// Number of its first pack.
     pack_base: u32,
 }
 
@@ -110,7 +111,7 @@ impl Index {
     /// Reads the tables of all packs that no run speaks of. Packs that are damaged are passed
     /// over.
     pub(crate) fn load_uncovered(&self, backend: &dyn Backend, keys: &Keys) -> Result<Self> {
-        let covered: BTreeSet<_> = self.packs.iter().map(IndexedPack::name).collect();
+        let covered: BTreeSet<_> = self.packs().map(IndexedPack::name).collect();
         let mut gathered = Gathered::new(Vec::new(), None);
         for info in backend.list(ObjectKind::Pack)? {
             if covered.contains(&info.name) {
@@ -126,20 +127,20 @@ impl Index {
     }
 
     fn of(segments: Vec<Segment>) -> Self {
-        let mut index = Self::default();
-        let mut frame_base = 0;
-        for segment in segments {
-            let pack_base = index.packs.len() as u32;
-            index.packs.extend_from_slice(segment.packs());
-            let frames = segment.shape().frames;
-            index.segments.push(Placed {
+        let (mut frame_base, mut pack_base) = (0, 0);
+        let placed = segments.into_iter().map(|segment| {
+            let shape = segment.shape();
+            (frame_base, pack_base) = (frame_base + shape.frames, pack_base + shape.packs);
+            Placed {
                 segment,
-                frame_base,
-                pack_base,
-            });
-            frame_base += frames;
+                frame_base: frame_base - shape.frames,
+                pack_base: pack_base - shape.packs,
+            }
+        });
+        Self {
+            segments: placed.collect(),
+            damaged_runs: Vec::new(),
         }
-        index
     }
 
     /// True if there is a copy of `id`.
@@ -175,8 +176,9 @@ impl Index {
     }
 
     /// The packs that some run speaks of.
-    pub fn packs(&self) -> &[IndexedPack] {
-        &self.packs
+    pub fn packs(&self) -> impl Iterator<Item = &IndexedPack> {
+        let segments = self.segments.iter();
+        segments.flat_map(|placed| placed.segment.packs())
     }
 
     /// Every copy of every chunk and page, ascending by id. Ask [`Self::ensure_whole`] afterwards.

@@ -11,15 +11,13 @@ use std::ops::Range;
 
 use crate::format::Decoded;
 use crate::format::cursor::Cursor;
-use crate::format::id::{ChunkId, SessionId};
+use crate::format::id::ChunkId;
 use crate::format::index_run::{
     ENTRY_LEN, FRAME_LEN, IndexEntry, IndexedFrame, IndexedPack, PACK_LEN,
 };
 use crate::format::table::{ORIGIN_LEN, Origin, TableName};
 use crate::repository::index::bytes::SegmentBytes;
 
-/// Stored length of the name of a run.
-pub(super) const RUN_LEN: usize = SessionId::LEN + 4;
 pub(super) const BUCKET_LEN: usize = 4;
 pub(super) const FINGERPRINT_LEN: usize = 2;
 /// Ids in a bucket, on average: the fingerprints of one fit a cache line.
@@ -73,7 +71,7 @@ impl Shape {
     /// Where each part begins, and the end of the last. No count is above 2^32, no sum overflows.
     fn starts(&self) -> [usize; 8] {
         let lens = [
-            self.runs as usize * RUN_LEN,
+            self.runs as usize * TableName::LEN,
             self.packs as usize * PACK_LEN,
             self.origins as usize * ORIGIN_LEN,
             self.frames as usize * FRAME_LEN,
@@ -101,7 +99,7 @@ impl Segment {
         let head = bytes.get(0..starts[3])?;
         let mut cursor = Cursor::new(head);
         let head: Decoded<_> = (|| {
-            let runs = (0..shape.runs).map(|_| decode_run(&mut cursor));
+            let runs = (0..shape.runs).map(|_| TableName::decode(&mut cursor));
             let runs = runs.collect::<Decoded<Vec<_>>>()?;
             let packs = (0..shape.packs).map(|_| IndexedPack::decode(&mut cursor));
             let packs = packs.collect::<Decoded<Vec<_>>>()?;
@@ -182,11 +180,6 @@ impl Segment {
         let origin = self.origins.get(frame.origin as usize)?;
         Some((frame, pack, origin))
     }
-}
-
-fn decode_run(cursor: &mut Cursor<'_>) -> Decoded<TableName> {
-    let (session, number) = (SessionId(cursor.array()?), cursor.u32()?);
-    Ok(TableName { session, number })
 }
 
 fn le_u32(bytes: &[u8]) -> u32 {

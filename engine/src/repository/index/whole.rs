@@ -10,7 +10,7 @@ use std::io::Write;
 
 use crate::format::Decoded;
 use crate::format::cursor::Cursor;
-use crate::format::id::{ChunkId, PageId, SessionId};
+use crate::format::id::{ChunkId, PageId};
 use crate::format::table::TableName;
 use crate::repository::index::local::LocalIndex;
 use crate::transform::derive::Secret;
@@ -24,10 +24,7 @@ impl LocalIndex {
     /// place of what was stated of the same source before.
     pub(crate) fn state_whole(&self, name: &[u8], page: &PageId, runs: &[TableName]) {
         let mut statement = page.0.to_vec();
-        for run in runs {
-            statement.extend_from_slice(run.session.as_bytes());
-            statement.extend_from_slice(&run.number.to_le_bytes());
-        }
+        runs.iter().for_each(|run| run.encode_into(&mut statement));
         let tag = tag_of(self.key(), name, &statement);
         let write = |out: &mut dyn Write| {
             out.write_all(&tag)?;
@@ -61,8 +58,7 @@ fn decode(statement: &[u8]) -> Decoded<(PageId, Vec<TableName>)> {
     let page = ChunkId(cursor.array()?);
     let mut runs = Vec::new();
     while !cursor.rest().is_empty() {
-        let (session, number) = (SessionId(cursor.array()?), cursor.u32()?);
-        runs.push(TableName { session, number });
+        runs.push(TableName::decode(&mut cursor)?);
     }
     Ok((page, runs))
 }

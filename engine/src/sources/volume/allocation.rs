@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::limits::ALLOCATION_PIECES_MAX;
-use crate::sources::volume::{Allocated, AllocationKind};
+use crate::sources::volume::{Allocated, Allocation};
 
 /// An answer in the making: covers its range exactly, joins neighbours, and stays bounded.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl AllocationBuilder {
 
     /// Everything up to `end` is of this kind. What lies outside of the range is cut off; once
     /// there are too many pieces, the rest of the range becomes data.
-    pub(super) fn push_until(&mut self, end: u64, kind: AllocationKind) {
+    pub(super) fn push_until(&mut self, end: u64, kind: Allocation) {
         let end = end.min(self.end);
         if end <= self.next {
             return;
@@ -51,7 +51,7 @@ impl AllocationBuilder {
         self.next = self.end;
         if let Some(last) = self.pieces.last_mut() {
             last.range.end = self.end;
-            last.kind = AllocationKind::Data;
+            last.kind = Allocation::Data;
         }
         self.join_last();
     }
@@ -66,7 +66,7 @@ impl AllocationBuilder {
 
     /// The answer; what nobody spoke of is data.
     pub(super) fn finish(mut self) -> Vec<Allocated> {
-        self.push_until(self.end, AllocationKind::Data);
+        self.push_until(self.end, Allocation::Data);
         self.pieces
     }
 }
@@ -74,9 +74,9 @@ impl AllocationBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use AllocationKind::{Data, Hole, Zero};
+    use Allocation::{Data, Hole, Zero};
 
-    fn piece(range: Range<u64>, kind: AllocationKind) -> Allocated {
+    fn piece(range: Range<u64>, kind: Allocation) -> Allocated {
         Allocated { range, kind }
     }
 

@@ -24,7 +24,7 @@ use std::ops::Range;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::limits;
-use crate::sources::volume::ranges;
+use crate::pipeline::ranges;
 
 use json::{Entries, Failure, Value};
 
@@ -158,7 +158,7 @@ impl ListInProgress {
     }
 
     fn normalise(&mut self) -> Result<()> {
-        ranges::normalise(&mut self.ranges);
+        self.ranges = ranges::joined(std::mem::take(&mut self.ranges));
         if self.ranges.len() > limits::CHANGED_RANGES_MAX {
             let most = limits::CHANGED_RANGES_MAX;
             return Err(too_long(format!("has more than {most} separate ranges")));

@@ -21,7 +21,7 @@ use crate::sources::folder::file_system::FileSystem;
 use crate::sources::folder::sparse::DataRuns;
 use crate::sources::volume::allocation::AllocationBuilder;
 use crate::sources::volume::{
-    Allocated, AllocationKind, Identity, SECTOR_DEFAULT, VolumeKind, VolumeSource, check_len,
+    Allocated, Allocation, Identity, SECTOR_DEFAULT, VolumeKind, VolumeSource, check_len,
     check_range,
 };
 
@@ -86,10 +86,10 @@ impl FileVolume {
         let mut answer = AllocationBuilder::new(range.clone());
         for run in runs {
             let run = run?;
-            answer.push_until(run.start, AllocationKind::Hole);
-            answer.push_until(run.end, AllocationKind::Data);
+            answer.push_until(run.start, Allocation::Hole);
+            answer.push_until(run.end, Allocation::Data);
         }
-        answer.push_until(range.end, AllocationKind::Hole);
+        answer.push_until(range.end, Allocation::Hole);
         let pieces = answer.finish();
         if !self.holes_read_as_zeros(&pieces)? {
             self.lied.store(true, Ordering::Relaxed);
@@ -99,7 +99,7 @@ impl FileVolume {
     }
 
     fn holes_read_as_zeros(&self, pieces: &[Allocated]) -> io::Result<bool> {
-        let is_hole = |piece: &&Allocated| piece.kind == AllocationKind::Hole;
+        let is_hole = |piece: &&Allocated| piece.kind == Allocation::Hole;
         let holes: Vec<_> = pieces.iter().filter(is_hole).map(|p| &p.range).collect();
         let step = holes.len().div_ceil(SAMPLED_HOLES).max(1);
         let mut block = [0; SAMPLE_LEN as usize];

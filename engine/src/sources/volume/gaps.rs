@@ -6,8 +6,8 @@ use std::ops::Range;
 use rustix::io::Errno;
 
 use crate::limits::FAILED_READS_MAX;
+use crate::pipeline::ranges;
 use crate::sources::volume::VolumeSource;
-use crate::sources::volume::ranges;
 
 /// How often a single sector is tried before it is given up.
 const SECTOR_ATTEMPTS: u32 = 2;

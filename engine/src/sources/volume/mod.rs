@@ -17,7 +17,6 @@ pub mod gaps;
 pub mod image;
 pub mod layout;
 pub mod nbd;
-mod ranges;
 mod system;
 
 use std::ops::Range;
@@ -26,6 +25,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::pipeline::ReadAt;
 
+pub use crate::pipeline::volume::{Allocated, Allocation};
 pub use changed_ranges::{ChangedRanges, ListKind};
 pub use device::DeviceVolume;
 pub use file::FileVolume;
@@ -60,26 +60,6 @@ pub trait VolumeSource: ReadAt {
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
-}
-
-/// A piece of a volume, and what is known about it without reading.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allocated {
-    /// Where, in bytes.
-    pub range: Range<u64>,
-    /// What.
-    pub kind: AllocationKind,
-}
-
-/// What is known about a piece of a volume without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AllocationKind {
-    /// Has to be read: anything uncertain is of this kind.
-    Data,
-    /// Reads as zeros, and space is allocated for it.
-    Zero,
-    /// Reads as zeros, and no space is allocated.
-    Hole,
 }
 
 /// What a volume is, for the snapshot to record and the next one to compare.

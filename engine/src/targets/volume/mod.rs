@@ -21,7 +21,6 @@ mod facts;
 pub mod journal;
 mod open;
 pub mod output;
-pub mod spans;
 mod system;
 pub mod vhd;
 

@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt;
 
 use super::*;
-use crate::sources::volume::AllocationKind;
+use crate::sources::volume::Allocation;
 use crate::sources::volume::tests::kit::{Loop, pattern, run, text};
 
 const LEN: u64 = 32 << 20;
@@ -24,7 +24,7 @@ fn a_device_tells_its_length_its_sectors_and_its_state() {
     assert_eq!(pieces.len(), 1);
     assert_eq!(
         pieces[0].kind,
-        AllocationKind::Data,
+        Allocation::Data,
         "a device is not believed to have holes"
     );
     volume.check_unchanged().expect("unchanged");

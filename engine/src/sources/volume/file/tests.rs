@@ -1,7 +1,7 @@
 //! Holes that are true, holes that are not, and files that change under the reader.
 
 use super::*;
-use AllocationKind::{Data, Hole};
+use Allocation::{Data, Hole};
 
 const LEN: u64 = 1 << 20;
 

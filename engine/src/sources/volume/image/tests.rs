@@ -3,7 +3,7 @@
 use std::os::unix::fs::{FileExt, PermissionsExt};
 
 use super::*;
-use crate::sources::volume::AllocationKind;
+use crate::sources::volume::Allocation;
 use crate::sources::volume::tests::kit::{has, pattern, run, text, wait_until};
 
 const LEN: usize = 8 << 20;
@@ -62,7 +62,7 @@ fn images_of_every_format_read_as_the_disk_that_they_were_made_of() {
             let range = piece.range.start as usize..piece.range.end as usize;
             let is_zero = bytes[range].iter().all(|&byte| byte == 0);
             assert!(
-                piece.kind == AllocationKind::Data || is_zero,
+                piece.kind == Allocation::Data || is_zero,
                 "{name}: {piece:?}"
             );
         }

@@ -39,10 +39,10 @@ use parking_lot::Mutex;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
 use crate::pipeline::ReadAt;
+use crate::pipeline::ranges;
 use crate::sources::volume::allocation::AllocationBuilder;
-use crate::sources::volume::ranges;
 use crate::sources::volume::{
-    Allocated, AllocationKind, Identity, SECTOR_DEFAULT, VolumeKind, VolumeSource, check_len,
+    Allocated, Allocation, Identity, SECTOR_DEFAULT, VolumeKind, VolumeSource, check_len,
     check_range,
 };
 
@@ -280,11 +280,11 @@ impl VolumeSource for NbdVolume {
 }
 
 /// A hole that does not read as zeros has undefined content: it is read, as data is.
-fn kind_of(flags: u32) -> AllocationKind {
+fn kind_of(flags: u32) -> Allocation {
     match (flags & STATE_ZERO != 0, flags & STATE_HOLE != 0) {
-        (true, true) => AllocationKind::Hole,
-        (true, false) => AllocationKind::Zero,
-        (false, _) => AllocationKind::Data,
+        (true, true) => Allocation::Hole,
+        (true, false) => Allocation::Zero,
+        (false, _) => Allocation::Data,
     }
 }
 

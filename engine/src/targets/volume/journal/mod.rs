@@ -34,6 +34,7 @@ use crate::error::ErrorKind;
 use crate::error::Place;
 use crate::error::Result;
 use crate::limits::MIB;
+use crate::pipeline::ranges::joined;
 use crate::targets::positioned;
 use crate::targets::volume::VolumeTarget;
 use crate::targets::volume::journal::record::Checksum;
@@ -47,7 +48,6 @@ use crate::targets::volume::journal::record::encode_span;
 use crate::targets::volume::open::failed;
 use crate::targets::volume::open::flush_folder_of;
 use crate::targets::volume::refused;
-use crate::targets::volume::spans::joined;
 
 /// Longest journal that is read: two million spans, each of them followed by a lost chunk.
 const JOURNAL_LEN_MAX: u64 = 64 * MIB as u64;

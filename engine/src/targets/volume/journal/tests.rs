@@ -10,8 +10,8 @@ use super::record::HEAD_LEN;
 use super::record::SPAN_LEN;
 use crate::error::ErrorKind;
 use crate::format::id::ChunkId;
+use crate::pipeline::ranges::joined;
 use crate::targets::volume::TargetIdentity;
-use crate::targets::volume::spans::joined;
 
 fn head() -> JournalHead {
     JournalHead {

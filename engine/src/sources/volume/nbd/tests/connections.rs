@@ -10,7 +10,7 @@ use super::super::wire::{self, Message};
 use super::fake::{Export, Fake, line};
 use crate::limits::{NBD_IN_FLIGHT, NBD_REQUEST_LEN};
 use crate::pipeline::ReadAt;
-use crate::sources::volume::{AllocationKind, VolumeSource};
+use crate::sources::volume::{Allocation, VolumeSource};
 
 #[test]
 fn a_server_that_stalls_meets_a_deadline() {
@@ -200,7 +200,7 @@ fn simple_replies_are_read_as_well() {
     let pieces = volume.allocation(0..4096).expect("an answer");
     assert_eq!(
         pieces[0].kind,
-        AllocationKind::Data,
+        Allocation::Data,
         "a server without status has data"
     );
 }

@@ -3,7 +3,7 @@
 use super::super::wire::{self, Message};
 use super::fake::{Client, Export, Fake, Request, line};
 use crate::pipeline::ReadAt;
-use crate::sources::volume::{AllocationKind, VolumeSource};
+use crate::sources::volume::{Allocation, VolumeSource};
 
 #[track_caller]
 fn assert_read_fails(
@@ -173,7 +173,7 @@ fn what_a_server_refuses_to_tell_is_read_and_counts_as_dirty() {
     let volume = fake.open(Some("b")).expect("an export");
     assert!(volume.warnings().is_empty());
     let pieces = volume.allocation(7..9999).expect("an answer");
-    assert_eq!((pieces.len(), pieces[0].kind), (1, AllocationKind::Data));
+    assert_eq!((pieces.len(), pieces[0].kind), (1, Allocation::Data));
     let all = std::iter::once(0..1 << 20);
     assert_eq!(
         volume.dirty_ranges().expect("an answer"),
@@ -194,10 +194,10 @@ fn short_and_overlong_statuses_are_taken_as_far_as_they_go() {
     let pieces = volume.allocation(0..1 << 20).expect("an answer");
     let found: Vec<_> = pieces.iter().map(|p| (p.range.clone(), p.kind)).collect();
     let expected = [
-        (0..4096, AllocationKind::Hole),
-        (4096..8192, AllocationKind::Zero),
-        (8192..12288, AllocationKind::Data), // a hole that does not read as zeros
-        (12288..1 << 20, AllocationKind::Hole),
+        (0..4096, Allocation::Hole),
+        (4096..8192, Allocation::Zero),
+        (8192..12288, Allocation::Data), // a hole that does not read as zeros
+        (12288..1 << 20, Allocation::Hole),
     ];
     assert_eq!(found, expected);
 }
@@ -223,7 +223,7 @@ fn a_server_that_answers_in_crumbs_is_believed_no_further() {
     let volume = fake.open(Some("b")).expect("an export");
     let pieces = volume.allocation(0..1 << 40).expect("an answer");
     let last = pieces.last().expect("a piece");
-    assert_eq!((last.kind, last.range.end), (AllocationKind::Data, 1 << 40));
+    assert_eq!((last.kind, last.range.end), (Allocation::Data, 1 << 40));
     let dirty = volume.dirty_ranges().expect("an answer");
     assert_eq!(
         dirty.last().expect("a range").end,

@@ -11,11 +11,7 @@ use super::*;
 #[test]
 fn a_hole_that_does_not_read_as_zeros_is_data() {
     let kinds = [0, 1, 2, 3, 7].map(kind_of);
-    let (data, zero, hole) = (
-        AllocationKind::Data,
-        AllocationKind::Zero,
-        AllocationKind::Hole,
-    );
+    let (data, zero, hole) = (Allocation::Data, Allocation::Zero, Allocation::Hole);
     assert_eq!(kinds, [data, data, zero, hole, hole]);
 }
 
