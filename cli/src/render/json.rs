@@ -318,6 +318,8 @@ impl SnapshotInfo {
             tracking: match snapshot.tracking {
                 Tracking::Full => "full",
                 Tracking::Metadata => "metadata",
+                Tracking::ChangedRanges => "changed_ranges",
+                Tracking::Merged => "merged",
             },
             tracking_reason: snapshot.tracking_reason.clone(),
             consistency: match snapshot.consistency {
@@ -325,6 +327,7 @@ impl SnapshotInfo {
                 Consistency::Crash => "crash",
                 Consistency::FileSystem => "file_system",
                 Consistency::Application => "application",
+                Consistency::Smeared => "smeared",
             },
             entries: totals.entries,
             files: totals.files,

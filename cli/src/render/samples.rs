@@ -5,7 +5,7 @@ use blockstore::format::entry::{
 };
 use blockstore::format::id::{ChunkId, SessionId};
 use blockstore::format::snapshot::{
-    Consistency, Root, RootType, Snapshot, SnapshotKind, Totals, Tracking,
+    Consistency, PageRoot, Root, Snapshot, SnapshotKind, Totals, Tracking,
 };
 use blockstore::observe::{Problem, ProblemKind};
 
@@ -15,15 +15,11 @@ pub(crate) fn snapshot() -> Snapshot {
         seconds: 1_790_000_000,
         nanoseconds: 0,
     };
-    let root = Root {
-        name: b"/home/\xff".to_vec(),
-        root_type: RootType::Tree,
+    let at = PageRoot {
         page: ChunkId([0xab; 32]),
         level: 1,
-        entries: 120_000,
-        bytes: 1_717_986_918,
-        scan: None,
     };
+    let root = Root::folder(b"/home/\xff".to_vec(), at, 120_000, 1_717_986_918);
     Snapshot {
         session: SessionId([0x3f; 16]),
         kind: SnapshotKind::Folders,

@@ -7,7 +7,7 @@
 //! ```text
 //! record   config, slot                      clear, §6; CBOR inside, checked by cbor
 //! envelope header, table, tail               around everything sealed, §7
-//! index_run, page > tree scan extents cuts, snapshot what is sealed, §9, §10, §13
+//! index_run, page > tree scan extents cuts, snapshot > volume what is sealed, §9, §10, §13
 //! ```
 
 #![deny(clippy::indexing_slicing)]
@@ -29,6 +29,7 @@ pub mod slot;
 pub mod snapshot;
 pub mod table;
 pub mod tree;
+pub mod volume;
 
 use std::fmt;
 

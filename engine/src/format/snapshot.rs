@@ -5,6 +5,7 @@ use minicbor::{Decode, Encode};
 
 use crate::format::entry::Timestamp;
 use crate::format::id::{ChunkId, PageId, SessionId};
+use crate::format::volume::{VolumeBody, VolumeInfo};
 use crate::format::{DecodeError, Decoded, cbor, ensure};
 use crate::limits::{FILE_LEN_LIMIT, PAGE_LEVEL_LIMIT, PATH_LEN_LIMIT, SNAPSHOT_LEN_LIMIT};
 
@@ -50,7 +51,7 @@ pub struct Snapshot {
 /// One captured folder, file or volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Root {
-    /// Where it was: an absolute path, raw bytes.
+    /// Where it was: an absolute path; in a volume or a machine a label. Raw bytes.
     pub name: Vec<u8>,
     /// What its pages are.
     pub root_type: RootType,
@@ -63,7 +64,11 @@ pub struct Root {
     /// Lengths of all contents, bytes.
     pub bytes: u64,
     /// What tells changes next time, for a tree.
-    pub scan: Option<ScanRoot>,
+    pub scan: Option<PageRoot>,
+    /// Path or URL it was captured from, raw bytes, where `name` is a label.
+    pub origin: Option<Vec<u8>>,
+    /// What is known of a volume.
+    pub volume: Option<VolumeInfo>,
 }
 
 /// What the pages of a root are.
@@ -76,9 +81,9 @@ pub enum RootType {
     Extents = 3,
 }
 
-/// Root of a scan.
+/// Where pages that a root needs beside its own begin: those of a scan, or of cuts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ScanRoot {
+pub struct PageRoot {
     /// Root page.
     pub page: PageId,
     /// Level of the root page.
@@ -105,6 +110,10 @@ pub enum Tracking {
     Full = 1,
     /// Length, times and inode against the parent.
     Metadata = 2,
+    /// A list of ranges that changed since the parent.
+    ChangedRanges = 3,
+    /// Nothing was read: other snapshots were merged.
+    Merged = 4,
 }
 
 /// How well the parts of a snapshot fit each other in time.
@@ -119,6 +128,8 @@ pub enum Consistency {
     FileSystem = 3,
     /// Applications at rest.
     Application = 4,
+    /// Several instants: what was captured was written meanwhile.
+    Smeared = 5,
 }
 
 /// One thing that is missing from a snapshot, or doubtful in it.
@@ -210,6 +221,10 @@ struct RootBody {
     scan_page: Option<[u8; 32]>,
     #[n(7)]
     scan_level: Option<u64>,
+    #[n(8)]
+    origin: Option<ByteVec>,
+    #[n(9)]
+    volume: Option<VolumeBody>,
 }
 
 #[derive(Encode, Decode)]
@@ -402,7 +417,7 @@ impl Time {
     }
 }
 
-fn level_of(level: u64) -> Decoded<u8> {
+pub(super) fn level_of(level: u64) -> Decoded<u8> {
     let level = u8::try_from(level).ok();
     level
         .filter(|level| *level <= PAGE_LEVEL_LIMIT)
@@ -410,6 +425,29 @@ fn level_of(level: u64) -> Decoded<u8> {
 }
 
 impl Root {
+    /// A folder or file captured at `name`.
+    pub fn folder(name: Vec<u8>, at: PageRoot, entries: u64, bytes: u64) -> Self {
+        Self {
+            name,
+            root_type: RootType::Tree,
+            page: at.page,
+            level: at.level,
+            entries,
+            bytes,
+            scan: None,
+            origin: None,
+            volume: None,
+        }
+    }
+
+    /// A volume of `bytes` bytes.
+    pub fn volume(name: Vec<u8>, at: PageRoot, bytes: u64) -> Self {
+        Self {
+            root_type: RootType::Extents,
+            ..Self::folder(name, at, 1, bytes)
+        }
+    }
+
     fn from_body(body: RootBody) -> Decoded<Self> {
         let root_type = match body.root_type {
             1 => RootType::Tree,
@@ -417,16 +455,21 @@ impl Root {
             _ => return Err(DecodeError::Malformed("unknown type of root")),
         };
         let scan = match (body.scan_page, body.scan_level) {
-            (Some(page), Some(level)) => Some(ScanRoot {
+            (Some(page), Some(level)) => Some(PageRoot {
                 page: ChunkId(page),
                 level: level_of(level)?,
             }),
             (None, None) => None,
             _ => return Err(DecodeError::Malformed("half a scan root")),
         };
-        if body.name.len() > PATH_LEN_LIMIT || body.bytes > FILE_LEN_LIMIT {
+        let origin_len = body.origin.as_ref().map_or(0, |origin| origin.len());
+        if body.name.len().max(origin_len) > PATH_LEN_LIMIT || body.bytes > FILE_LEN_LIMIT {
             return Err(DecodeError::LimitExceeded("name or length of a root"));
         }
+        ensure(
+            body.volume.is_none() || root_type == RootType::Extents,
+            "folder that is described as a volume",
+        )?;
         let (name, page) = (body.name.into(), ChunkId(body.page));
         let (level, entries, bytes) = (level_of(body.level)?, body.entries, body.bytes);
         Ok(Self {
@@ -437,6 +480,8 @@ impl Root {
             entries,
             bytes,
             scan,
+            origin: body.origin.map(Into::into),
+            volume: body.volume.map(VolumeInfo::from_body).transpose()?,
         })
     }
 
@@ -450,6 +495,8 @@ impl Root {
             bytes: self.bytes,
             scan_page: self.scan.map(|scan| scan.page.0),
             scan_level: self.scan.map(|scan| scan.level.into()),
+            origin: self.origin.clone().map(Into::into),
+            volume: self.volume.as_ref().map(VolumeInfo::to_body),
         }
     }
 }
@@ -485,10 +532,12 @@ impl SnapshotKind {
 }
 
 impl Tracking {
-    fn from_byte(byte: u8) -> Decoded<Self> {
+    pub(super) fn from_byte(byte: u8) -> Decoded<Self> {
         match byte {
             1 => Ok(Self::Full),
             2 => Ok(Self::Metadata),
+            3 => Ok(Self::ChangedRanges),
+            4 => Ok(Self::Merged),
             _ => Err(DecodeError::Malformed("unknown way of finding changes")),
         }
     }
@@ -501,6 +550,7 @@ impl Consistency {
             2 => Ok(Self::Crash),
             3 => Ok(Self::FileSystem),
             4 => Ok(Self::Application),
+            5 => Ok(Self::Smeared),
             _ => Err(DecodeError::Malformed("unknown level of consistency")),
         }
     }
@@ -522,10 +572,12 @@ mod tests {
             level: 2,
             entries: 10,
             bytes: 1 << 40,
-            scan: Some(ScanRoot {
+            scan: Some(PageRoot {
                 page: ChunkId([2; 32]),
                 level: 1,
             }),
+            origin: Some(b"/dev/\xfe".to_vec()),
+            volume: None,
         };
         let detail = "permission denied".to_owned();
         Snapshot {

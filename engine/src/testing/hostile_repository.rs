@@ -24,9 +24,9 @@ use crate::format::name::ObjectName;
 use crate::format::name::PackClass;
 use crate::format::page::PageHead;
 use crate::format::page::PageType;
+use crate::format::snapshot::PageRoot;
 use crate::format::snapshot::Root;
 use crate::format::snapshot::RootType;
-use crate::format::snapshot::ScanRoot;
 use crate::format::table::Codec;
 use crate::format::table::Frame;
 use crate::format::table::Table;
@@ -387,7 +387,7 @@ fn root_of(id: ChunkId, page: &[u8]) -> Root {
         PageType::Extents => RootType::Extents,
         PageType::Tree | PageType::Scan | PageType::Cuts => RootType::Tree,
     };
-    let scan = ScanRoot { page: id, level };
+    let scan = PageRoot { page: id, level };
     Root {
         name: b"injected".to_vec(),
         root_type,
@@ -396,6 +396,8 @@ fn root_of(id: ChunkId, page: &[u8]) -> Root {
         entries: 1,
         bytes: extents_len(page),
         scan: (page_type == PageType::Scan).then_some(scan),
+        origin: None,
+        volume: None,
     }
 }
 

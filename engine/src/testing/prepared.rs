@@ -30,14 +30,17 @@ use crate::format::record::RecordKind;
 use crate::format::scan::Seen;
 use crate::format::slot::Argon2Costs;
 use crate::format::snapshot::Consistency;
+use crate::format::snapshot::PageRoot;
 use crate::format::snapshot::Root;
-use crate::format::snapshot::RootType;
-use crate::format::snapshot::ScanRoot;
 use crate::format::snapshot::Snapshot;
 use crate::format::snapshot::SnapshotKind;
 use crate::format::snapshot::SnapshotProblem;
 use crate::format::snapshot::Totals;
 use crate::format::snapshot::Tracking;
+use crate::format::volume::DIVISION;
+use crate::format::volume::LayoutInfo;
+use crate::format::volume::MediumInfo;
+use crate::format::volume::VolumeInfo;
 use crate::limits::EXTENTS_PAGE_ENTRIES_MEAN;
 use crate::repository::Repository;
 use crate::repository::chunks::ChunkReader;
@@ -250,18 +253,13 @@ fn store_tree(contents: &mut Contents<'_, '_>, pages: &mut PageStore<'_>) -> Res
         scan.push(folder, &entry.name, &seen, pages)?;
     }
     let (tree, scan) = (tree.finish(pages)?, scan.finish(pages)?);
-    let scan = ScanRoot {
-        page: scan.child.page,
-        level: scan.level,
-    };
+    let page_root = |page, level| PageRoot { page, level };
+    let at = page_root(tree.child.page, tree.level);
+    let scan = page_root(scan.child.page, scan.level);
+    let (entries, bytes) = (tree.child.entries, tree.child.bytes);
     Ok(Root {
-        name: b"/home".to_vec(),
-        root_type: RootType::Tree,
-        page: tree.child.page,
-        level: tree.level,
-        entries: tree.child.entries,
-        bytes: tree.child.bytes,
         scan: Some(scan),
+        ..Root::folder(b"/home".to_vec(), at, entries, bytes)
     })
 }
 
@@ -269,23 +267,35 @@ fn store_volume(contents: &mut Contents<'_, '_>, pages: &mut PageStore<'_>) -> R
     let Content::Tree(root) = contents.content(LONG, pages)? else {
         unreachable!("a content of so many extents is long")
     };
-    store_cuts(pages)?;
-    Ok(Root {
-        name: b"/dev/disk".to_vec(),
-        root_type: RootType::Extents,
+    let at = PageRoot {
         page: root.page,
         level: root.level,
-        entries: 1,
-        bytes: root.len,
-        scan: None,
+    };
+    let volume = VolumeInfo {
+        division: DIVISION,
+        fixed_len: 0,
+        cuts: store_cuts(pages)?,
+        tracking: Tracking::Full,
+        tracking_reason: "there is no earlier one".to_owned(),
+        unreadable_bytes: 0,
+        medium: MediumInfo::default(),
+        layout: LayoutInfo::default(),
+    };
+    Ok(Root {
+        volume: Some(volume),
+        ..Root::volume(b"disk0".to_vec(), at, root.len)
     })
 }
 
 /// Cuts of two leaves at least.
-fn store_cuts(pages: &mut PageStore<'_>) -> Result<()> {
+fn store_cuts(pages: &mut PageStore<'_>) -> Result<Option<PageRoot>> {
     let mut builder = CutsBuilder::new();
     (1..CUTS).try_for_each(|number| builder.push(number * number, pages))?;
-    builder.finish(pages).map(drop)
+    let built = builder.finish(pages)?.root;
+    Ok(built.map(|built| PageRoot {
+        page: built.child.page,
+        level: built.level,
+    }))
 }
 
 fn entry(name: &str, node: Node) -> Entry {

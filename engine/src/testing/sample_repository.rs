@@ -13,7 +13,7 @@ use crate::format::name::ObjectName;
 use crate::format::scan::Seen;
 use crate::format::slot::Argon2Costs;
 use crate::format::snapshot::{
-    Consistency, Root, RootType, ScanRoot, Snapshot, SnapshotKind, Totals, Tracking,
+    Consistency, PageRoot, Root, Snapshot, SnapshotKind, Totals, Tracking,
 };
 use crate::pipeline::ReadAt;
 use crate::pipeline::budget::Budget;
@@ -293,17 +293,13 @@ fn store_root(ingest: &Ingest<'_>, name: &str, tree: &SampleTree) -> Result<Root
     }
     let (built, scan) = (entries.finish(&mut store)?, scan.finish(&mut store)?);
     store.finish()?;
+    let page_root = |page, level| PageRoot { page, level };
+    let at = page_root(built.child.page, built.level);
+    let scan = page_root(scan.child.page, scan.level);
+    let (entries, bytes) = (built.child.entries, built.child.bytes);
     Ok(Root {
-        name: name.as_bytes().to_vec(),
-        root_type: RootType::Tree,
-        page: built.child.page,
-        level: built.level,
-        entries: built.child.entries,
-        bytes: built.child.bytes,
-        scan: Some(ScanRoot {
-            page: scan.child.page,
-            level: scan.level,
-        }),
+        scan: Some(scan),
+        ..Root::folder(name.as_bytes().to_vec(), at, entries, bytes)
     })
 }
 

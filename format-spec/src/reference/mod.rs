@@ -19,4 +19,5 @@ pub mod repository;
 pub mod restore;
 pub mod snapshot;
 pub mod table;
+pub mod volume;
 pub mod walk;

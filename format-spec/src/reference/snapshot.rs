@@ -7,9 +7,11 @@ use crate::reference::fault::Result;
 use crate::reference::name::Id;
 use crate::reference::name::ObjectName;
 use crate::reference::pages::LEVEL_MAX;
+use crate::reference::volume::Volume;
+use crate::reference::volume::decode_volume;
 
 const NAME_MAX: u64 = 65_536;
-const FILE_MAX: u64 = (1 << 62) - 1;
+pub(crate) const FILE_MAX: u64 = (1 << 62) - 1;
 
 /// Greatest payload of a snapshot or intent.
 pub const PAYLOAD_MAX: u64 = 16 << 20;
@@ -40,6 +42,10 @@ pub struct Root {
     pub bytes: u64,
     /// Root page and level of the scan.
     pub scan: Option<([u8; 32], u8)>,
+    /// Where it was captured from, if the name is a label.
+    pub origin: Option<Vec<u8>>,
+    /// What is known of a volume.
+    pub volume: Option<Volume>,
 }
 
 /// Something that could not be captured as it should.
@@ -125,9 +131,9 @@ pub fn decode_snapshot(payload: &[u8], name: &ObjectName) -> Result<Commit> {
         } else {
             None
         },
-        change_detection: decode_choice(&mut map, 10, 2)?,
+        change_detection: decode_choice(&mut map, 10, 4)?,
         change_detection_reason: map.text(11)?,
-        consistency: decode_choice(&mut map, 12, 4)?,
+        consistency: decode_choice(&mut map, 12, 5)?,
         problems: map
             .maps(13)?
             .into_iter()
@@ -144,7 +150,7 @@ fn check_len(what: &str, payload: &[u8]) -> Result<()> {
 }
 
 /// A number of a list that begins at 1.
-fn decode_choice(map: &mut Map, key: u64, last: u64) -> Result<u64> {
+pub(crate) fn decode_choice(map: &mut Map, key: u64, last: u64) -> Result<u64> {
     let value = map.uint(key)?;
     if (1..=last).contains(&value) {
         Ok(value)
@@ -162,10 +168,7 @@ fn own_session(map: &mut Map, name: &ObjectName) -> Result<Id> {
 }
 
 fn decode_root(mut map: Map) -> Result<Root> {
-    let name = map.bytes(0)?;
-    if name.len() as u64 > NAME_MAX {
-        return Err(map.fault(Fault::LimitExceeded, 0, "a name above 65,536 bytes"));
-    }
+    let name = decode_name(&mut map, 0)?;
     let page_type = match map.uint(1)? {
         1 => 1,
         3 => 3,
@@ -181,6 +184,15 @@ fn decode_root(mut map: Map) -> Result<Root> {
         (false, false) => None,
         _ => Some((map.array(6)?, decode_level(&mut map, 7)?)),
     };
+    let origin = match map.has(8) {
+        true => Some(decode_name(&mut map, 8)?),
+        false => None,
+    };
+    let volume = match map.has(9) {
+        true if page_type == 1 => return Err(map.malformed(9, "a tree is no volume")),
+        true => Some(decode_volume(map.map(9)?)?),
+        false => None,
+    };
     Ok(Root {
         name,
         page_type,
@@ -189,10 +201,20 @@ fn decode_root(mut map: Map) -> Result<Root> {
         entries,
         bytes,
         scan,
+        origin,
+        volume,
     })
 }
 
-fn decode_level(map: &mut Map, key: u64) -> Result<u8> {
+fn decode_name(map: &mut Map, key: u64) -> Result<Vec<u8>> {
+    let name = map.bytes(key)?;
+    if name.len() as u64 > NAME_MAX {
+        return Err(map.fault(Fault::LimitExceeded, key, "a name above 65,536 bytes"));
+    }
+    Ok(name)
+}
+
+pub(crate) fn decode_level(map: &mut Map, key: u64) -> Result<u8> {
     match u8::try_from(map.uint(key)?) {
         Ok(level) if level <= LEVEL_MAX => Ok(level),
         _ => Err(map.fault(Fault::LimitExceeded, key, "a level above 40")),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::entry::{FolderPath, Metadata, Node, TreePath};
-use crate::format::snapshot::{Root, RootType, ScanRoot};
+use crate::format::snapshot::{PageRoot, Root};
 use crate::observe::{Counter, Observer, Problem};
 use crate::operations::snapshot::SnapshotOptions;
 use crate::operations::snapshot::assemble::{Assembler, What};
@@ -126,17 +126,18 @@ impl<'w, 's> RootWalk<'w, 's> {
         let name = self.source.path().as_os_str().as_bytes().to_vec();
         let assembled = self.assembler.finish()?;
         let (tree, scan) = (assembled.tree, assembled.scan);
-        let root = Root {
-            name,
-            root_type: RootType::Tree,
+        let at = PageRoot {
             page: tree.child.page,
             level: tree.level,
-            entries: tree.child.entries,
-            bytes: tree.child.bytes,
-            scan: Some(ScanRoot {
-                page: scan.child.page,
-                level: scan.level,
-            }),
+        };
+        let scan = PageRoot {
+            page: scan.child.page,
+            level: scan.level,
+        };
+        let (entries, bytes) = (tree.child.entries, tree.child.bytes);
+        let root = Root {
+            scan: Some(scan),
+            ..Root::folder(name, at, entries, bytes)
         };
         Ok(Captured {
             root,

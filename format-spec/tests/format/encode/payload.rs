@@ -111,6 +111,74 @@ pub(crate) fn vector_root() -> Vec<(u64, Cbor)> {
     })
 }
 
+/// A disk with a partition table, a partition of it, and the file system there.
+pub(crate) fn volume() -> Vec<(u64, Cbor)> {
+    vec![
+        (0, Cbor::Uint(1)),
+        (1, Cbor::Uint(0)),
+        (2, Cbor::Bytes(vec![9; 32])),
+        (3, Cbor::Uint(0)),
+        (4, Cbor::Uint(3)),
+        (5, text("list")),
+        (6, Cbor::Uint(512)),
+        (7, Cbor::Map(medium())),
+        (8, Cbor::Map(layout(partition()))),
+    ]
+}
+
+pub(crate) fn medium() -> Vec<(u64, Cbor)> {
+    vec![
+        (0, text("device")),
+        (1, text("QEMU")),
+        (4, Cbor::Uint(512)),
+        (5, Cbor::Uint(4096)),
+        (6, Cbor::Uint(0)),
+    ]
+}
+
+pub(crate) fn layout(partition: Vec<(u64, Cbor)>) -> Vec<(u64, Cbor)> {
+    vec![
+        (0, Cbor::Uint(512)),
+        (1, text("mbr")),
+        (2, text("1a2b3c4d")),
+        (3, Cbor::Array(vec![Cbor::Map(partition)])),
+        (5, Cbor::Array(vec![])),
+    ]
+}
+
+pub(crate) fn partition() -> Vec<(u64, Cbor)> {
+    let file_system = vec![
+        (0, text("ext4")),
+        (2, text("root")),
+        (3, Cbor::Uint(4096)),
+        (4, Cbor::Uint(1 << 20)),
+    ];
+    vec![
+        (0, Cbor::Uint(1)),
+        (1, Cbor::Uint(1 << 20)),
+        (2, Cbor::Uint(1 << 30)),
+        (3, text("0x83")),
+        (5, text("")),
+        (6, Cbor::Uint(128)),
+        (7, Cbor::Uint(1)),
+        (8, Cbor::Map(file_system)),
+    ]
+}
+
+/// A volume as the only root.
+pub(crate) fn vector_volume(volume: Vec<(u64, Cbor)>) -> Vec<(u64, Cbor)> {
+    let root = root(&RootFields {
+        name: b"disk0".to_vec(),
+        page_type: 3,
+        page: [7; 32],
+        level: 0,
+        entries: 1,
+        bytes: 2 << 30,
+    });
+    let root = with(root, 8, Some(Cbor::Bytes(b"/dev/sda".to_vec())));
+    with(root, 9, Some(Cbor::Map(volume)))
+}
+
 pub(crate) fn commit(root: Vec<(u64, Cbor)>) -> Vec<(u64, Cbor)> {
     vec![
         (0, Cbor::Bytes(SESSION.to_vec())),

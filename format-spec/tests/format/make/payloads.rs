@@ -13,7 +13,13 @@ use crate::make::VALID;
 use crate::make::sealed::SESSION_HEX;
 
 pub(crate) fn all() -> Vec<Set> {
-    vec![run(), snapshot(), snapshot_root(), intent()]
+    vec![
+        run(),
+        snapshot(),
+        snapshot_root(),
+        snapshot_volume(),
+        intent(),
+    ]
 }
 
 fn run() -> Set {
@@ -237,13 +243,13 @@ fn snapshot() -> Set {
     set.add("kind_0", MALFORMED, "kind 0", uint(1, 0));
     set.add("kind_4", MALFORMED, "kind 4", uint(1, 4));
     set.add(
-        "tracking_3",
+        "tracking_5",
         MALFORMED,
-        "a third way to find changes",
-        uint(10, 3),
+        "a fifth way to find changes",
+        uint(10, 5),
     );
     set.add("consistency_0", MALFORMED, "consistency 0", uint(12, 0));
-    set.add("consistency_5", MALFORMED, "consistency 5", uint(12, 5));
+    set.add("consistency_6", MALFORMED, "consistency 6", uint(12, 6));
     set.add(
         "base_wide",
         MALFORMED,
@@ -373,6 +379,134 @@ fn snapshot_root() -> Set {
         root(7, Some(Cbor::Uint(0))),
     );
     set.add("root_bytes_absent", MALFORMED, "no bytes", root(5, None));
+    set.add(
+        "root_origin_limit",
+        LIMIT,
+        "an origin of 65,537 bytes",
+        root(8, Some(Cbor::Bytes(vec![b'n'; 65_537]))),
+    );
+    set.add(
+        "root_tree_volume",
+        MALFORMED,
+        "a tree that is described as a volume",
+        root(9, Some(Cbor::Map(payload::volume()))),
+    );
+    set
+}
+
+fn snapshot_volume() -> Set {
+    let mut set = snapshot_set();
+    let of = |volume| {
+        let commit = payload::commit(payload::vector_volume(volume));
+        Cbor::Map(with(commit, 1, Some(Cbor::Uint(2)))).encode()
+    };
+    let volume = |key, value| of(with(payload::volume(), key, value));
+    let partition = |key, value| {
+        let partition = with(payload::partition(), key, value);
+        volume(8, Some(Cbor::Map(payload::layout(partition))))
+    };
+    let medium = |key, value| {
+        let medium = with(payload::medium(), key, value);
+        volume(7, Some(Cbor::Map(medium)))
+    };
+    set.add(
+        "volume_valid",
+        VALID,
+        "a disk with one partition and an ext4 on it",
+        of(payload::volume()),
+    );
+    let plain = with(with(payload::volume(), 2, None), 3, None);
+    set.add("volume_no_cuts", VALID, "without cuts", of(plain));
+    set.add(
+        "volume_division",
+        VALID,
+        "divided in a way that is not known",
+        volume(0, Some(Cbor::Uint(7))),
+    );
+    set.add(
+        "volume_half_cuts",
+        MALFORMED,
+        "a page of cuts without its level",
+        volume(3, None),
+    );
+    set.add(
+        "volume_cuts_level_limit",
+        LIMIT,
+        "cuts of level 41",
+        volume(3, Some(Cbor::Uint(41))),
+    );
+    set.add(
+        "volume_tracking_0",
+        MALFORMED,
+        "tracking 0",
+        volume(4, Some(Cbor::Uint(0))),
+    );
+    set.add(
+        "volume_tracking_5",
+        MALFORMED,
+        "a fifth way to find changes",
+        volume(4, Some(Cbor::Uint(5))),
+    );
+    set.add(
+        "volume_unreadable_limit",
+        LIMIT,
+        "2^62 unreadable bytes",
+        volume(6, Some(Cbor::Uint(1 << 62))),
+    );
+    set.add(
+        "volume_medium_absent",
+        MALFORMED,
+        "no medium",
+        volume(7, None),
+    );
+    set.add(
+        "volume_medium_kind",
+        MALFORMED,
+        "a kind of medium in bytes",
+        medium(0, Some(Cbor::Bytes(vec![b'f']))),
+    );
+    set.add(
+        "volume_sector_wide",
+        MALFORMED,
+        "a sector of 2^32 bytes",
+        medium(4, Some(Cbor::Uint(1 << 32))),
+    );
+    set.add(
+        "volume_rotational_wide",
+        MALFORMED,
+        "rotational 256",
+        medium(6, Some(Cbor::Uint(256))),
+    );
+    set.add(
+        "volume_partition_offset_limit",
+        LIMIT,
+        "a partition that begins at 2^62",
+        partition(1, Some(Cbor::Uint(1 << 62))),
+    );
+    set.add(
+        "volume_partition_len_limit",
+        LIMIT,
+        "a partition of 2^62 bytes",
+        partition(2, Some(Cbor::Uint(1 << 62))),
+    );
+    set.add(
+        "volume_partition_name_absent",
+        MALFORMED,
+        "a partition without a name",
+        partition(5, None),
+    );
+    set.add(
+        "volume_file_system_type",
+        MALFORMED,
+        "a file system that is not a map",
+        partition(8, Some(text("ext4"))),
+    );
+    set.add(
+        "volume_layout_type",
+        MALFORMED,
+        "a layout that is not a map",
+        volume(8, Some(Cbor::Uint(1))),
+    );
     set
 }
 

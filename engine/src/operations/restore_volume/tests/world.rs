@@ -16,8 +16,8 @@ use crate::format::entry::ExtentKind;
 use crate::format::entry::Timestamp;
 use crate::format::id::ChunkId;
 use crate::format::snapshot::Consistency;
+use crate::format::snapshot::PageRoot;
 use crate::format::snapshot::Root;
-use crate::format::snapshot::RootType;
 use crate::format::snapshot::Snapshot;
 use crate::format::snapshot::SnapshotKind;
 use crate::format::snapshot::Totals;
@@ -225,15 +225,11 @@ fn store_volume(ingest: &Ingest<'_>, parts: &[Part], bytes: &[u8]) -> Result<Roo
         panic!("a sample volume has more extents than a list takes");
     };
     store.finish()?;
-    Ok(Root {
-        name: b"/dev/sample".to_vec(),
-        root_type: RootType::Extents,
+    let at = PageRoot {
         page: tree.page,
         level: tree.level,
-        entries: 1,
-        bytes: tree.len,
-        scan: None,
-    })
+    };
+    Ok(Root::volume(b"/dev/sample".to_vec(), at, tree.len))
 }
 
 fn snapshot_of(session: &Session<'_>, root: Root) -> Snapshot {
