@@ -124,6 +124,11 @@ impl Error {
         self.kind
     }
 
+    /// What was expected and found, without the place.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// Where it happened.
     pub fn place(&self) -> &Place {
         &self.place

@@ -87,6 +87,10 @@ pub const VOLUME_ANCHOR_LEN: u64 = 8 * MIB as u64;
 /// Of the hints in a cell of this length one is a cut: a volume full of tiny files has chunks of
 /// a block of its file system on average, and no shorter ones.
 pub const VOLUME_CUT_CELL_LEN: u64 = 4 * KIB as u64;
+/// Most hints of a volume that are used: 2 million files, 32 MiB of memory. With more, none is.
+pub const VOLUME_CUTS_MAX: usize = 4 << 20;
+/// Longest label of a part of a machine, bytes.
+pub const LABEL_LEN_MAX: usize = 64;
 /// Shortest fixed chunk that a volume may ask for.
 pub const VOLUME_FIXED_LEN_MIN: u32 = 4 * 1024;
 

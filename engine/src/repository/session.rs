@@ -267,7 +267,17 @@ impl<'r> Session<'r> {
         self.flush()?;
         let backend = self.repository.backend();
         let name = ObjectName::Snapshot(self.id);
-        let bytes = self.encode(SealedKind::Commit, &name, &snapshot.encode())?;
+        let payload = snapshot.encode();
+        // Names and counts come from outside: what no reader would take must not be committed.
+        if let Err(error) = Snapshot::decode(&payload, self.id) {
+            let detail = format!("cannot be stored: {error}");
+            return Err(Error::new(
+                ErrorKind::LimitExceeded,
+                Place::Object(name),
+                detail,
+            ));
+        }
+        let bytes = self.encode(SealedKind::Commit, &name, &payload)?;
         match backend.put(&name, &bytes) {
             // Our own put may have taken effect before an error made a layer below repeat it.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {

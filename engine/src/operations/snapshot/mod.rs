@@ -1,18 +1,24 @@
-//! A point-in-time copy of folders.
+//! A point-in-time copy of folders, or of volumes.
 //!
 //! ```text
+//! parents   the earlier snapshots that tell what changed
 //! walk      lists folders in tree order, decides what is unchanged          caller's thread
 //! content   opens and reads files, in batches and in segments               workers
 //! previous  the last snapshot of the same path, walked alongside            caller's thread
 //! assemble  takes finished entries in order into the tree and the scan      caller's thread
+//! volumes   disks and images, alone or as the parts of a machine
 //! ```
 //! Content that changes while it is read is read again, and flagged if it will not hold still.
 //! What cannot be read is left out, named, and counted (I10).
 
 mod assemble;
 mod content;
+mod parents;
 mod previous;
+mod volumes;
 mod walk;
+
+pub use volumes::{FolderSpec, PartSpec, VolumeOptions, VolumePlace, VolumeSpec};
 
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
@@ -21,19 +27,21 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::entry::Timestamp;
-use crate::format::id::SessionId;
 use crate::format::snapshot::{
-    Consistency, Root, Snapshot, SnapshotKind, SnapshotProblem, Totals, Tracking,
+    Consistency, Snapshot, SnapshotKind, SnapshotProblem, Totals, Tracking,
 };
 use crate::limits::{MIB, SNAPSHOT_PROBLEMS_MAX};
 use crate::observe::{Observer, Problem};
+use crate::operations::snapshot::parents::Parents;
+use crate::operations::snapshot::volumes::{OpenPart, Rest};
 use crate::operations::snapshot::walk::{Captured, RootWalk, WalkContext};
 use crate::pipeline::budget::Budget;
 use crate::pipeline::ingest::{self, Ingest, IngestOptions, IngestTotals};
+use crate::pipeline::volume::VolumeRules;
 use crate::repository::Repository;
 use crate::repository::chunks::ChunkReader;
+use crate::repository::manifest::builder::PageStore;
 use crate::repository::session::{Session, SessionOptions, Writer};
-use crate::repository::snapshots;
 use crate::sources::folder::{ChangeTest, FolderOptions, FolderSource};
 
 /// Frames of the previous manifest that are kept: its pages are read in order, once.
@@ -119,34 +127,168 @@ pub fn snapshot(
     observer: &dyn Observer,
 ) -> Result<SnapshotReport> {
     let sources = open_sources(paths, options)?;
-    let parents = Parents::choose(repository, &options.parent, &options.writer.host)?;
-    let reader = ChunkReader::new(repository, PREVIOUS_CACHE_LEN)?;
-    let mut session = Session::begin(repository, &options.writer, options.session)?;
-    let ingest_options = IngestOptions {
-        budget: options.budget,
-        level: options.level,
+    let take = Take {
+        repository,
+        kind: SnapshotKind::Folders,
+        options,
         observer,
     };
-    let captured = ingest::run(&mut session, &ingest_options, |ingest| {
-        let context = WalkContext {
-            reader: &reader,
-            options,
-            observer,
-        };
-        capture_roots(ingest, &context, &sources, &parents)
-    });
-    let made = captured.and_then(|(captured, totals)| {
-        session.flush()?;
-        Ok(describe(&session, options, captured, totals, &parents))
-    });
-    match made {
-        Ok(snapshot) => {
-            session.commit(&snapshot)?;
-            Ok(SnapshotReport { snapshot })
+    take.run(|capture| {
+        let mut captured = Vec::new();
+        for source in sources {
+            let name = source.path().as_os_str().as_bytes().to_vec();
+            captured.push(capture.folder(name, source)?);
         }
-        Err(error) => {
-            session.abandon();
-            Err(error)
+        Ok((captured, Consistency::Files))
+    })
+}
+
+/// Captures volumes, and folders beside them, and commits one snapshot of all of them: of one
+/// volume, or of a machine whose name is `options.writer.host`.
+///
+/// # Errors
+/// As [`snapshot`]; and `Busy` if a volume is in use, or another one when all is read. There is
+/// no snapshot of some of the parts.
+pub fn snapshot_volumes(
+    repository: &Repository,
+    kind: SnapshotKind,
+    parts: &[PartSpec],
+    volumes: &VolumeOptions,
+    options: &SnapshotOptions,
+    observer: &dyn Observer,
+) -> Result<SnapshotReport> {
+    volumes::check_labels(parts)?;
+    VolumeRules::new(volumes.cutting)?;
+    let rest = Rest::begin(parts, volumes)?;
+    let open = parts.iter().map(|part| part.open(volumes, options));
+    let open: Vec<_> = open.collect::<Result<_>>()?;
+    let take = Take {
+        repository,
+        kind,
+        options,
+        observer,
+    };
+    take.run(|capture| {
+        let mut captured = Vec::new();
+        for part in &open {
+            captured.push(capture.part(part, volumes)?);
+        }
+        let is_volume = |part| match part {
+            &OpenPart::Volume(ref volume) => Some(volume),
+            _ => None,
+        };
+        let open: Vec<_> = open.iter().filter_map(is_volume).collect();
+        let (consistency, problems) = rest.end(&open)?;
+        problems
+            .iter()
+            .for_each(|problem| observer.problem(problem));
+        if let Some(first) = captured.first_mut() {
+            first.problem_count += problems.len() as u64;
+            first.problems.extend(problems);
+        }
+        Ok((captured, consistency))
+    })
+}
+
+/// A snapshot that is taken.
+struct Take<'t> {
+    repository: &'t Repository,
+    kind: SnapshotKind,
+    options: &'t SnapshotOptions,
+    observer: &'t dyn Observer,
+}
+
+/// What captures one part after the other.
+struct Capture<'c, 's> {
+    kind: SnapshotKind,
+    ingest: &'c Ingest<'s>,
+    store: PageStore<'s>,
+    context: &'c WalkContext<'c>,
+    parents: &'c Parents,
+}
+
+impl Take<'_> {
+    /// Commits what `capture` captures, or nothing.
+    fn run(
+        &self,
+        capture: impl FnOnce(&mut Capture<'_, '_>) -> Result<(Vec<Captured>, Consistency)>,
+    ) -> Result<SnapshotReport> {
+        let (repository, options) = (self.repository, self.options);
+        let parents = Parents::choose(repository, &options.parent, &options.writer.host)?;
+        let reader = ChunkReader::new(repository, PREVIOUS_CACHE_LEN)?;
+        let mut session = Session::begin(repository, &options.writer, options.session)?;
+        let ingest_options = IngestOptions {
+            budget: options.budget,
+            level: options.level,
+            observer: self.observer,
+        };
+        let captured = ingest::run(&mut session, &ingest_options, |ingest| {
+            let context = WalkContext {
+                reader: &reader,
+                options,
+                observer: self.observer,
+            };
+            let mut all = Capture {
+                kind: self.kind,
+                ingest,
+                store: ingest.page_store(),
+                context: &context,
+                parents: &parents,
+            };
+            let captured = capture(&mut all)?;
+            all.store.finish()?;
+            Ok(captured)
+        });
+        let made = captured.and_then(|((captured, consistency), totals)| {
+            session.flush()?;
+            Ok(Snapshot {
+                kind: self.kind,
+                consistency,
+                ..describe(&session, options, captured, totals, &parents)
+            })
+        });
+        match made {
+            Ok(snapshot) => {
+                session.commit(&snapshot)?;
+                Ok(SnapshotReport { snapshot })
+            }
+            Err(error) => {
+                session.abandon();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Capture<'_, '_> {
+    fn folder(&mut self, name: Vec<u8>, source: Arc<FolderSource>) -> Result<Captured> {
+        let previous = self.parents.folder(&name);
+        let walk = RootWalk::new(
+            self.ingest,
+            self.context,
+            (name, source),
+            previous,
+            &mut self.store,
+        );
+        walk.run()
+    }
+
+    fn part(&mut self, part: &OpenPart, options: &VolumeOptions) -> Result<Captured> {
+        match part {
+            OpenPart::Volume(volume) => volumes::capture(
+                self.ingest,
+                &mut self.store,
+                self.context,
+                (volume, options),
+                (self.parents, self.kind),
+            ),
+            OpenPart::Folder { label, source } => {
+                let origin = source.path().as_os_str().as_bytes().to_vec();
+                let name = label.clone().into_bytes();
+                let mut captured = self.folder(name, Arc::clone(source))?;
+                captured.root.origin = Some(origin);
+                Ok(captured)
+            }
         }
     }
 }
@@ -173,72 +315,6 @@ fn open_sources(paths: &[PathBuf], options: &SnapshotOptions) -> Result<Vec<Arc<
     Ok(sources)
 }
 
-fn capture_roots(
-    ingest: &Ingest<'_>,
-    context: &WalkContext<'_>,
-    sources: &[Arc<FolderSource>],
-    parents: &Parents,
-) -> Result<Vec<Captured>> {
-    let mut store = ingest.page_store();
-    let mut captured = Vec::new();
-    for source in sources {
-        let previous = parents.root(source.path().as_os_str().as_bytes());
-        let walk = RootWalk::new(ingest, context, Arc::clone(source), previous, &mut store);
-        captured.push(walk.run()?);
-    }
-    store.finish()?;
-    Ok(captured)
-}
-
-/// The snapshots that tell what is unchanged.
-struct Parents {
-    /// Newest first.
-    candidates: Vec<Snapshot>,
-    reason: &'static str,
-}
-
-impl Parents {
-    fn choose(repository: &Repository, choice: &ParentChoice, host: &str) -> Result<Self> {
-        let (candidates, reason) = match choice {
-            ParentChoice::None => (Vec::new(), "everything was asked for"),
-            ParentChoice::Given(text) => (
-                vec![snapshots::find(repository, text)?],
-                "the given parent was compared",
-            ),
-            ParentChoice::Newest => {
-                let mut all = snapshots::list(repository)?.snapshots;
-                all.retain(|snapshot| snapshot.host == host);
-                all.reverse();
-                (
-                    all,
-                    "the newest snapshot of this host and path was compared",
-                )
-            }
-        };
-        Ok(Self { candidates, reason })
-    }
-
-    /// The root of this name in the newest candidate that has one.
-    fn root(&self, name: &[u8]) -> Option<&Root> {
-        self.candidates
-            .iter()
-            .flat_map(|snapshot| &snapshot.roots)
-            .find(|root| root.name == name)
-    }
-
-    /// The snapshot that the first root with a parent was compared with.
-    fn parent_of(&self, captured: &[Captured]) -> Option<SessionId> {
-        let has = |snapshot: &&Snapshot| {
-            let named = |root: &Root| captured.iter().any(|own| own.root.name == root.name);
-            snapshot.roots.iter().any(named)
-        };
-        self.candidates
-            .iter()
-            .find(has)
-            .map(|snapshot| snapshot.session)
-    }
-}
-
 fn describe(
     session: &Session<'_>,
     options: &SnapshotOptions,
@@ -246,7 +322,8 @@ fn describe(
     ingested: IngestTotals,
     parents: &Parents,
 ) -> Snapshot {
-    let parent = parents.parent_of(&captured);
+    let parent = captured.iter().find_map(|part| part.parent);
+    let (tracking, tracking_reason) = tracking_of(&captured, parents);
     let mut totals = Totals {
         read_bytes: ingested.read_bytes,
         new_chunks: ingested.new_chunks,
@@ -261,20 +338,13 @@ fn describe(
         totals.folders += part.totals.folders;
         totals.bytes += part.totals.bytes;
         totals.unchanged_files += part.totals.unchanged_files;
+        totals.read_bytes += part.read_bytes;
         problem_count += part.problem_count;
         problems.extend(part.problems.iter().map(stored_problem));
         roots.push(part.root);
     }
     problems.truncate(SNAPSHOT_PROBLEMS_MAX);
     let tags: BTreeSet<_> = options.tags.iter().cloned().collect();
-    let (tracking, reason) = match parent {
-        Some(_) => (Tracking::Metadata, parents.reason),
-        None if options.parent == ParentChoice::None => (Tracking::Full, parents.reason),
-        None => (
-            Tracking::Full,
-            "there is no earlier snapshot of this host and path",
-        ),
-    };
     Snapshot {
         session: session.id(),
         kind: SnapshotKind::Folders,
@@ -287,13 +357,28 @@ fn describe(
         program: options.program.clone(),
         parent,
         tracking,
-        tracking_reason: reason.to_owned(),
+        tracking_reason,
         consistency: Consistency::Files,
         problems,
         problem_count,
         totals,
         base: session.base(),
     }
+}
+
+/// Of volumes: full if any was; else as the first part was.
+fn tracking_of(captured: &[Captured], parents: &Parents) -> (Tracking, String) {
+    let volumes = || captured.iter().filter_map(|part| part.root.volume.as_ref());
+    let full = volumes().find(|volume| volume.tracking == Tracking::Full);
+    if let Some(volume) = full.or(volumes().next()) {
+        return (volume.tracking, volume.tracking_reason.clone());
+    }
+    let is_found = captured.iter().any(|part| part.parent.is_some());
+    let tracking = match is_found {
+        true => Tracking::Metadata,
+        false => Tracking::Full,
+    };
+    (tracking, parents.reason(is_found).to_owned())
 }
 
 fn stored_problem(problem: &Problem) -> SnapshotProblem {

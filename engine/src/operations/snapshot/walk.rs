@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::entry::{FolderPath, Metadata, Node, TreePath};
+use crate::format::id::SessionId;
 use crate::format::snapshot::{PageRoot, Root};
 use crate::observe::{Counter, Observer, Problem};
 use crate::operations::snapshot::SnapshotOptions;
 use crate::operations::snapshot::assemble::{Assembler, What};
 use crate::operations::snapshot::content::FileAt;
+use crate::operations::snapshot::parents::Parent;
 use crate::operations::snapshot::previous::{KnownEntry, Previous};
 use crate::pipeline::ingest::Ingest;
 use crate::repository::chunks::ChunkReader;
@@ -42,7 +44,11 @@ pub(super) struct RootTotals {
 /// A root that is captured.
 pub(super) struct Captured {
     pub root: Root,
+    /// The snapshot it was compared with.
+    pub parent: Option<SessionId>,
     pub totals: RootTotals,
+    /// Bytes that were read beside those that the workers read.
+    pub read_bytes: u64,
     pub problems: Vec<Problem>,
     pub problem_count: u64,
 }
@@ -51,8 +57,9 @@ pub(super) struct Captured {
 pub(super) struct RootWalk<'w, 's> {
     context: &'w WalkContext<'w>,
     ingest: &'w Ingest<'s>,
+    name: Vec<u8>,
     source: Arc<FolderSource>,
-    previous: Option<&'w Root>,
+    previous: Option<Parent<'w>>,
     known: Option<Previous<'w>>,
     assembler: Assembler<'w, 's>,
     segment_len: u64,
@@ -74,8 +81,8 @@ impl<'w, 's> RootWalk<'w, 's> {
     pub(super) fn new(
         ingest: &'w Ingest<'s>,
         context: &'w WalkContext<'w>,
-        source: Arc<FolderSource>,
-        previous: Option<&'w Root>,
+        (name, source): (Vec<u8>, Arc<FolderSource>),
+        previous: Option<Parent<'w>>,
         store: &'w mut PageStore<'s>,
     ) -> Self {
         // The clock is read before the file systems are written back: see `begin_scan`.
@@ -85,6 +92,7 @@ impl<'w, 's> RootWalk<'w, 's> {
         Self {
             context,
             ingest,
+            name,
             source,
             previous,
             known: None,
@@ -96,7 +104,7 @@ impl<'w, 's> RootWalk<'w, 's> {
     }
 
     pub(super) fn run(mut self) -> Result<Captured> {
-        if let Some(root) = self.previous {
+        if let Some(Parent { root, .. }) = self.previous {
             let is_whole = self.ingest.is_known_whole(root);
             self.known = Previous::open(self.context.reader, root, is_whole)?;
             self.context.observer.expect(Counter::Entries, root.entries);
@@ -123,7 +131,6 @@ impl<'w, 's> RootWalk<'w, 's> {
     }
 
     fn finish(self) -> Result<Captured> {
-        let name = self.source.path().as_os_str().as_bytes().to_vec();
         let assembled = self.assembler.finish()?;
         let (tree, scan) = (assembled.tree, assembled.scan);
         let at = PageRoot {
@@ -137,11 +144,13 @@ impl<'w, 's> RootWalk<'w, 's> {
         let (entries, bytes) = (tree.child.entries, tree.child.bytes);
         let root = Root {
             scan: Some(scan),
-            ..Root::folder(name, at, entries, bytes)
+            ..Root::folder(self.name, at, entries, bytes)
         };
         Ok(Captured {
             root,
+            parent: self.previous.map(|parent| parent.session),
             totals: assembled.totals,
+            read_bytes: 0,
             problems: assembled.problems,
             problem_count: assembled.problem_count,
         })

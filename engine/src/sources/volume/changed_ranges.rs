@@ -5,22 +5,24 @@
 //!
 //! | list | an entry is changed if |
 //! |---|---|
-//! | `qemu-img map` of an overlay | it is present in the overlay itself: `depth` 0 and `present` |
+//! | `qemu-img map` | it is not in a backing file: `depth` 0 |
 //! | `nbdinfo`, dirty bitmap (`clean`, `dirty`) | bit 0 of its `type` is set |
-//! | `nbdinfo`, `qemu:allocation-depth` (`local`, `absent`, `backing`) | its `type` is 1 |
-//! | `nbdinfo`, `base:allocation` (`data`, `hole`, `zero`) | it is allocated: bit 0 of its `type` is clear |
+//! | `nbdinfo`, `qemu:allocation-depth` (`local`, `absent`, `backing`) | its `type` is 0 or 1 |
+//! | `nbdinfo`, `base:allocation` (`data`, `hole`, `zero`) | always |
 //!
-//! A list of allocation does not show what was discarded: whoever uses one as a list of changes
-//! has to compare holes with the previous snapshot. What a list does not speak of is unchanged.
-//! Where an entry is silent (`present` is missing in old lists), it is changed.
+//! A list of allocation does not show what was discarded, so what is a hole now counts as changed
+//! in such lists; sources that know their holes need not be read there. What a list does not speak
+//! of is unchanged.
 //!
 //! A list is read as a stream, one entry at a time, and nothing in it is trusted: entries may be
 //! unsorted, overlap and repeat, but each must lie within the volume.
 
 mod json;
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::ops::Range;
+use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::limits;
@@ -61,7 +63,6 @@ struct Entry {
     start: Option<u64>,
     length: Option<u64>,
     depth: Option<u64>,
-    present: Option<bool>,
     offset: Option<u64>,
     state: Option<u64>,
     description: Option<String>,
@@ -75,6 +76,17 @@ struct Found {
 }
 
 impl ChangedRanges {
+    /// Reads the list in the file at `path`, about a volume of `volume_len` bytes.
+    ///
+    /// As [`ChangedRanges::read`]; errors name the file.
+    pub fn open(path: &Path, volume_len: u64) -> Result<Self> {
+        let place = Place::Path(path.to_owned());
+        let file = File::open(path)
+            .map_err(|error| Error::io(place.clone(), "opening the list of changes", error))?;
+        Self::read(BufReader::new(file), volume_len)
+            .map_err(|error| Error::new(error.kind(), place, error.detail()))
+    }
+
     /// Reads a list about a volume of `volume_len` bytes.
     ///
     /// `InvalidInput`, naming the entry (the first is 0), if it is malformed, mixes lists, or does
@@ -186,7 +198,6 @@ impl Entry {
             "depth" => &mut self.depth,
             "offset" => &mut self.offset,
             "type" => &mut self.state,
-            "present" => return set(&mut self.present, value, as_flag),
             "description" => return set(&mut self.description, value, as_text),
             _ => return Ok(()),
         };
@@ -196,8 +207,7 @@ impl Entry {
     fn understand(&self) -> Result<Found, String> {
         let (start, kind, is_changed) = if let Some(start) = self.start {
             let depth = self.depth.ok_or("has no depth")?;
-            let is_changed = depth == 0 && self.present != Some(false);
-            (start, ListKind::QemuImgMap, is_changed)
+            (start, ListKind::QemuImgMap, depth == 0)
         } else {
             let start = self.offset.ok_or("has neither start nor offset")?;
             let (kind, is_changed) = self.understand_state()?;
@@ -220,10 +230,10 @@ impl Entry {
             "clean" => (ListKind::DirtyBitmap, state & 1 == 0, false),
             "dirty" => (ListKind::DirtyBitmap, state & 1 == 1, true),
             "data" => (ListKind::Allocation, state & 3 == 0, true),
-            "hole" => (ListKind::Allocation, state & 3 == 1, false),
+            "hole" => (ListKind::Allocation, state & 3 == 1, true),
             "zero" => (ListKind::Allocation, state & 3 == 2, true),
-            "hole,zero" => (ListKind::Allocation, state & 3 == 3, false),
-            "absent" | "unallocated" => (ListKind::AllocationDepth, state == 0, false),
+            "hole,zero" => (ListKind::Allocation, state & 3 == 3, true),
+            "absent" | "unallocated" => (ListKind::AllocationDepth, state == 0, true),
             "local" => (ListKind::AllocationDepth, state == 1, true),
             text if text.starts_with("backing") => (ListKind::AllocationDepth, state > 1, false),
             _ => return Err("has a description that is not known".to_owned()),
@@ -253,13 +263,6 @@ fn set<T>(
 fn as_number(value: Value) -> Option<u64> {
     match value {
         Value::Number(number) => Some(number),
-        _ => None,
-    }
-}
-
-fn as_flag(value: Value) -> Option<bool> {
-    match value {
-        Value::Flag(flag) => Some(flag),
         _ => None,
     }
 }

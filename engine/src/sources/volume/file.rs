@@ -178,14 +178,9 @@ impl Seen {
         Err(Error::new(ErrorKind::Busy, place(), detail))
     }
 
-    /// What to say if the file was written since it was opened.
-    pub(super) fn modification_warning(
-        &self,
-        now: io::Result<std::fs::Metadata>,
-    ) -> Option<String> {
-        let now = now.map(|metadata| Self::of(&metadata));
-        let is_modified = now.is_ok_and(|now| now.modified != self.modified);
-        is_modified.then(|| "the image was written while it was read".to_owned())
+    /// True if the file was written since it was opened, as `now` shows.
+    pub(super) fn was_written(&self, now: io::Result<std::fs::Metadata>) -> bool {
+        now.is_ok_and(|now| Self::of(&now).modified != self.modified)
     }
 }
 
@@ -247,16 +242,14 @@ impl VolumeSource for FileVolume {
         self.opened.check_same(location)
     }
 
+    fn was_written(&self) -> bool {
+        self.opened.was_written(self.file.metadata())
+    }
+
     fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.lied.load(Ordering::Relaxed) {
-            warnings.push(
-                "the file system reported a hole where the image has data: all of it is read"
-                    .to_owned(),
-            );
-        }
-        warnings.extend(self.opened.modification_warning(self.file.metadata()));
-        warnings
+        let lied = self.lied.load(Ordering::Relaxed);
+        let warning = "the file system reported a hole where the image has data: all of it is read";
+        lied.then(|| warning.to_owned()).into_iter().collect()
     }
 }
 

@@ -81,6 +81,13 @@ impl ImageFormat {
         ("vmdk", Self::Vmdk),
     ];
 
+    /// The name that people use.
+    pub fn name(self) -> &'static str {
+        let mut all = Self::ALL.into_iter();
+        all.find(|(_, format)| *format == self)
+            .map_or("", |(name, _)| name)
+    }
+
     fn qemu_name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
@@ -168,11 +175,12 @@ impl VolumeSource for ImageVolume {
         self.opened.check_same(&self.path)
     }
 
+    fn was_written(&self) -> bool {
+        self.opened.was_written(std::fs::metadata(&self.path))
+    }
+
     fn warnings(&self) -> Vec<String> {
-        let mut warnings = self.volume.warnings();
-        let now = std::fs::metadata(&self.path);
-        warnings.extend(self.opened.modification_warning(now));
-        warnings
+        self.volume.warnings()
     }
 }
 

@@ -55,6 +55,11 @@ pub trait VolumeSource: ReadAt {
     /// another length or something else is in its place.
     fn check_unchanged(&self) -> Result<()>;
 
+    /// True if it was seen to be written since it was opened: what was read may mix instants.
+    fn was_written(&self) -> bool {
+        false
+    }
+
     /// What did not go as it should since the volume was opened and was got around, one sentence
     /// each. Never silent: the caller tells its observer.
     fn warnings(&self) -> Vec<String> {
@@ -99,12 +104,14 @@ pub enum VolumeKind {
 /// Unit of addressing where nothing else is known, in bytes.
 const SECTOR_DEFAULT: u32 = 512;
 
+/// True if a block device is at `path`; symbolic links are followed.
+pub fn is_device(path: &Path) -> bool {
+    system::device_at(path).is_some()
+}
+
 /// Opens the regular file or the block device at `path`; symbolic links are followed.
 pub fn open_path(path: &Path) -> Result<Box<dyn VolumeSource>> {
-    use std::os::unix::fs::FileTypeExt;
-    let metadata = std::fs::metadata(path)
-        .map_err(|e| Error::io(Place::Path(path.to_owned()), "opening the volume", e))?;
-    if metadata.file_type().is_block_device() {
+    if is_device(path) {
         Ok(Box::new(DeviceVolume::open(path)?))
     } else {
         Ok(Box::new(FileVolume::open(path)?))

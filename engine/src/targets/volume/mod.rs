@@ -6,7 +6,6 @@
 //! facts     what is at a path, for a question before it is overwritten
 //! system    what /proc and /sys say of devices
 //! journal   what an interrupted restore has done already
-//! spans     arithmetic on ranges
 //! output    a file that gets its name when it is complete
 //! vhd       the footer that makes raw bytes a disk of fixed size
 //! convert   other image formats, by qemu-img as a child

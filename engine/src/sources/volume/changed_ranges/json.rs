@@ -17,10 +17,8 @@ pub(super) enum Value {
     Number(u64),
     /// A text; the end of a long one is cut off.
     Text(String),
-    /// True or false.
-    Flag(bool),
-    /// Null.
-    Nothing,
+    /// True, false or null.
+    Word,
 }
 
 /// Why a list cannot be read any further.
@@ -114,9 +112,9 @@ impl<R: Read> Entries<R> {
                 self.text().map(Value::Text)
             }
             Some(b'0'..=b'9') => self.number(),
-            Some(b't') => self.word(b"true", Value::Flag(true)),
-            Some(b'f') => self.word(b"false", Value::Flag(false)),
-            Some(b'n') => self.word(b"null", Value::Nothing),
+            Some(b't') => self.word(b"true", Value::Word),
+            Some(b'f') => self.word(b"false", Value::Word),
+            Some(b'n') => self.word(b"null", Value::Word),
             _ => Err(Failure::Malformed(
                 "a value is neither a number, a text nor a flag",
             )),

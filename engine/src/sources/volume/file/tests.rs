@@ -80,10 +80,7 @@ fn a_file_that_is_cut_off_while_it_is_read_is_an_error() {
         text.contains("grew from 1048576 to 1048577 bytes"),
         "{text}"
     );
-    assert_eq!(
-        volume.warnings(),
-        ["the image was written while it was read"]
-    );
+    assert!(volume.was_written());
 }
 
 #[test]

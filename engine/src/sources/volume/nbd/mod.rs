@@ -47,16 +47,13 @@ use crate::sources::volume::{
 };
 
 #[cfg(any(test, feature = "testing"))]
-pub use transcript::transcript;
-#[cfg(any(test, feature = "testing"))]
-pub use url::Url;
+pub(crate) use transcript::transcript;
 
 use fault::Fault;
 use handshake::{Export, Wanted};
 use pool::Pool;
 use status::Context;
-#[cfg(not(any(test, feature = "testing")))]
-use url::Url;
+pub(crate) use url::Url;
 
 /// Prefix of the contexts that QEMU gives dirty bitmaps.
 const DIRTY_BITMAP_PREFIX: &str = "qemu:dirty-bitmap:";

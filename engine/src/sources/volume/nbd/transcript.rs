@@ -10,7 +10,7 @@ use super::stream::Peer;
 
 /// A whole conversation with a server whose side of it is `bytes`: the handshake, one read, and one
 /// question in each context. For fuzzers: it must come back, and gives how many bytes were asked for.
-pub fn transcript(bytes: &[u8]) -> Result<usize, String> {
+pub(crate) fn transcript(bytes: &[u8]) -> Result<usize, String> {
     let wanted = Wanted {
         export: "disk".to_owned(),
         dirty: Some("qemu:dirty-bitmap:b".to_owned()),

@@ -14,7 +14,7 @@ const PORT_DEFAULT: u16 = 10_809;
 
 /// What an NBD URL says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Url {
+pub(crate) struct Url {
     /// Where the server listens.
     pub address: Address,
     /// Name of the export; the empty name is the server's default.
@@ -23,7 +23,7 @@ pub struct Url {
 
 impl Url {
     /// Parses `nbd://HOST[:PORT][/EXPORT]` or `nbd+unix:///[EXPORT]?socket=PATH`.
-    pub fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let refuse = |kind, detail: &str| Err(Error::new(kind, Place::Path(text.into()), detail));
         let invalid = |detail: &str| refuse(ErrorKind::InvalidInput, detail);
         let Some((scheme, rest)) = text.split_once("://") else {
