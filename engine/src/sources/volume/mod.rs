@@ -17,7 +17,7 @@ pub mod gaps;
 pub mod image;
 pub mod layout;
 pub mod nbd;
-mod system;
+mod uses;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
