@@ -52,7 +52,9 @@ mod tests {
             "mounted at /mnt/a b",
         ];
         assert_eq!(uses_of(&made.system(), id(8, 0)), of_disk);
-        assert_eq!(uses_of(&made.system(), id(8, 3)), ["mounted at /"]);
+        made.file("sys/dev/block/8:0/holders/md0/dev", "9:0\n");
+        let of_partition = ["held by md0", "mounted at /"];
+        assert_eq!(uses_of(&made.system(), id(8, 3)), of_partition);
         assert!(uses_of(&made.system(), id(9, 9)).is_empty());
     }
 
