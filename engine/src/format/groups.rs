@@ -201,6 +201,8 @@ mod tests {
         assert_eq!(read(writer.finish(), 3), Err(DecodeError::Truncated));
         let many = DecodeError::Malformed("more entries than the page says");
         assert_eq!(read(writer.finish(), 1), Err(many));
+        // Refused by its number, before entries that are not there are looked for.
+        assert_eq!(read(b"\x00\x7f\x01a", 1), Err(many));
         let empty = DecodeError::Malformed("folder without entries");
         assert_eq!(read(b"\x01a\x00", 1), Err(empty));
     }
