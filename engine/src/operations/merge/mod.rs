@@ -42,6 +42,7 @@ use crate::pipeline::budget::Budget;
 use crate::repository::Repository;
 use crate::repository::chunks::ChunkReader;
 use crate::repository::frame_writer::FrameWriter;
+use crate::repository::index::Index;
 use crate::repository::manifest::builder::PageStore;
 use crate::repository::session::{Session, SessionOptions, Writer};
 
@@ -140,9 +141,17 @@ pub fn merge(
     observer: &dyn Observer,
 ) -> Result<MergeReport> {
     let family = family_of(inputs)?;
-    // The session first: what the index knows from then on is kept for it.
-    let session = Session::begin(repository, &options.writer, options.session)?;
-    match make(&session, inputs, family, options, observer) {
+    // The index as it is now: an input may be younger than the one that the repository holds.
+    let (backend, keys) = (repository.backend(), repository.keys());
+    let index = Index::load(backend, keys, repository.local_index())?;
+    let reader = ChunkReader::with_index(repository, &index, options.budget.cache_len);
+    let session = Session::begin_with_index(repository, &index, &options.writer, options.session)?;
+    let lookup = Lookup {
+        reader: &reader,
+        inputs,
+        mode: options.mode,
+    };
+    match make(&session, lookup, family, options, observer) {
         Ok(report) => {
             session.commit(&report.snapshot)?;
             Ok(report)
@@ -186,26 +195,19 @@ fn family_of(inputs: &[Snapshot]) -> Result<Family> {
 
 fn make(
     session: &Session<'_>,
-    inputs: &[Snapshot],
+    lookup: Lookup<'_>,
     family: Family,
     options: &MergeOptions,
     observer: &dyn Observer,
 ) -> Result<MergeReport> {
-    let repository = session.repository();
-    let reader = ChunkReader::new(repository, options.budget.cache_len)?;
-    let lookup = Lookup {
-        reader: &reader,
-        inputs,
-        mode: options.mode,
-    };
     let compositions = plan::compose(lookup, family)?;
     let carried = problems::carry_over(lookup, &compositions)?;
     let mut maker = RootMaker {
         lookup,
-        stored: Stored::new(session, &reader, observer),
+        stored: Stored::new(session, lookup.reader, observer),
     };
     let frames = FrameWriter::new(session, PackClass::Meta, options.level);
-    let mut store = PageStore::new(frames, repository.keys());
+    let mut store = PageStore::new(frames, session.repository().keys());
     let made = compositions.iter();
     let made = made.map(|composition| maker.make(composition, &mut store));
     let made = made.collect::<Result<Vec<_>>>()?;
@@ -217,7 +219,7 @@ fn make(
         .for_each(|problem| observer.problem(&told(problem)));
     Ok(describe(
         session,
-        inputs,
+        lookup.inputs,
         options,
         (&compositions, made),
         carried,
