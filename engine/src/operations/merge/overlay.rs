@@ -71,7 +71,7 @@ impl<'l> Overlay<'l> {
             let path = item.path();
             let walk = &mut self.walks[number];
             if let Some(region) = self.hidden.region(&path.folder, number) {
-                walk.pass_over(region);
+                walk.pass_over(&region);
                 continue;
             }
             if self.hidden.region(&path.as_folder(), number).is_some() {
@@ -157,8 +157,8 @@ struct LayerWalk<'l> {
     next: Option<TreeItem>,
     /// The folder of the last entry, as the layer and as the composed tree has it.
     folder: Option<(Arc<FolderPath>, Arc<FolderPath>)>,
-    /// Where the walk was taken up again behind a hidden folder.
-    passed_over: Option<FolderPath>,
+    /// Where the walk was taken up again behind a hidden folder, in the layer's own tree.
+    start: TreePath,
     is_done: bool,
 }
 
@@ -177,7 +177,7 @@ impl<'l> LayerWalk<'l> {
             scan,
             next: None,
             folder: None,
-            passed_over: None,
+            start: TreePath::default(),
             is_done: false,
         }
     }
@@ -199,9 +199,9 @@ impl<'l> LayerWalk<'l> {
                 continue;
             };
             match hidden.region(&folder, number) {
-                // A page that begins in what was passed over already ends behind it.
-                Some(region) if self.passed_over.as_ref() != Some(&region) => {
-                    self.pass_over(region);
+                // A page that begins before the start of the walk is needed for what is behind it.
+                Some(region) if self.behind(&region).is_none_or(|end| end > self.start) => {
+                    self.pass_over(&region);
                 }
                 _ => self.open_page()?,
             }
@@ -219,18 +219,24 @@ impl<'l> LayerWalk<'l> {
     }
 
     /// Takes the walk up again behind `region`, a hidden folder of the composed tree.
-    fn pass_over(&mut self, region: FolderPath) {
+    fn pass_over(&mut self, region: &FolderPath) {
         self.next = None;
-        match self.layer.prefix.below(&region) {
-            Some(own) if !own.0.is_empty() => {
-                // Behind the zero byte of all paths below it.
-                let folder = FolderPath([own.0.as_slice(), &[1]].concat());
-                let (root, start) = (&self.layer.root, TreePath::new(folder, Vec::new()));
-                self.cursor = Cursor::new(self.lookup.reader, root.page, root.level, start);
-                self.passed_over = Some(region);
+        match self.behind(region) {
+            Some(start) => {
+                let (root, reader) = (&self.layer.root, self.lookup.reader);
+                self.cursor = Cursor::new(reader, root.page, root.level, start.clone());
+                self.start = start;
             }
-            _ => self.is_done = true,
+            None => self.is_done = true,
         }
+    }
+
+    /// The first place behind `region` in the layer's own tree; nothing if all of it is in there.
+    fn behind(&self, region: &FolderPath) -> Option<TreePath> {
+        let own = self.layer.prefix.below(region)?;
+        // Behind the zero byte of all paths below it.
+        let folder = FolderPath([own.0.as_slice(), &[1]].concat());
+        (!own.0.is_empty()).then(|| TreePath::new(folder, Vec::new()))
     }
 
     /// The entry where the composed tree has it.

@@ -70,3 +70,19 @@ fn what_a_newer_root_hides_is_passed_over_unread() {
     let (all, fewer) = (reads("/r/new"), reads("/r/d3"));
     assert!(fewer < all, "{fewer} of {all}");
 }
+
+#[test]
+fn pages_that_begin_in_one_hidden_folder_and_hold_the_end_of_another_are_walked_once() {
+    // Two hidden folders below one inner page: the walk must not go back to the first.
+    let base = SampleTree::random(6, 4_000);
+    let newer = tree(&["x"]);
+    let roots: Vec<_> = (0..7).map(|number| format!("/r/d{number}")).collect();
+    let roots: Vec<_> = roots.iter().map(|name| (name.as_str(), &newer)).collect();
+    let world = World::new(&[&[("/r", &base)], &roots]);
+    let mut expected = SampleTree::new();
+    for number in 0..7 {
+        expected.file(&format!("d{number}/x"), b"x".to_vec());
+    }
+    expected.set_mode("", 0o644);
+    world.assert_merged(&replacing(), &[("/r", &expected)]);
+}

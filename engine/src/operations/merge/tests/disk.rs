@@ -13,12 +13,15 @@ const NAMES: [&str; 7] = ["a", "a.b", "a\u{1}", "b", "home", "x", "y"];
 #[derive(Clone, Default)]
 pub(super) struct Disk(BTreeMap<TreePath, Thing>);
 
+/// Which disk and root of it a file was seen on, and its number.
+type Inode = ((usize, usize), u64);
+
 /// What lies in a place.
 #[derive(Clone, PartialEq)]
 enum Thing {
     Folder(u16),
-    /// A file: names with one of these are one file. Which disk it was seen on, and its inode.
-    File((usize, u64)),
+    /// A file: names with one of these are one file.
+    File(Inode),
     Symlink(u64),
 }
 
@@ -40,7 +43,7 @@ impl Disk {
             let inode = random.number();
             match random.below(9) {
                 0..=2 if !self.0.contains_key(&path) => self.put(path, Thing::Folder(0o755)),
-                3 | 4 => self.put(path, Thing::File((0, inode))),
+                3 | 4 => self.put(path, Thing::File(((0, 0), inode))),
                 5 => self.put(path, Thing::Symlink(inode % 100)),
                 6 => self.link(path, random),
                 7 => self.remove(&path),
@@ -59,7 +62,7 @@ impl Disk {
         let folder = folders[random.below(folders.len())].clone();
         for number in 0..files {
             let path = TreePath::new(folder.clone(), format!("file {number:04}"));
-            self.put(path, Thing::File((0, random.number())));
+            self.put(path, Thing::File(((0, 0), random.number())));
         }
     }
 
@@ -94,8 +97,14 @@ impl Disk {
             .retain(|at, _| at == path || !folder.contains(&at.as_folder()));
     }
 
-    /// Lays what `newer`, disk number `number`, has from `root` on over this one.
-    pub(super) fn overlay(&mut self, newer: &Self, number: usize, root: &FolderPath, keep: bool) {
+    /// Lays what `newer` has from `root` on over this one.
+    pub(super) fn overlay(
+        &mut self,
+        newer: &Self,
+        seen_on: (usize, usize),
+        root: &FolderPath,
+        keep: bool,
+    ) {
         if !keep {
             self.remove(&root.as_entry());
         }
@@ -104,7 +113,7 @@ impl Disk {
                 continue;
             }
             let thing = match thing {
-                Thing::File((_, inode)) => Thing::File((number, *inode)),
+                Thing::File((_, inode)) => Thing::File((seen_on, *inode)),
                 other => other.clone(),
             };
             if !matches!(thing, Thing::Folder(_)) {

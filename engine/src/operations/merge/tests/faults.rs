@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{options, pages};
 use crate::error::ErrorKind;
+use crate::format::name::ObjectKind;
 use crate::format::snapshot::Snapshot;
 use crate::operations::check::{CheckOptions, check};
 use crate::operations::merge::{MergeMode, merge};
@@ -15,8 +16,20 @@ use crate::testing::sample_repository::{self, SampleTree, small_frames};
 
 type Failing = Arc<FaultBackend<MemoryBackend>>;
 
-fn scene() -> (Failing, Vec<Snapshot>) {
-    let backend = Arc::new(FaultBackend::new(MemoryBackend::new()));
+/// A storage with two snapshots in it: the same one each time, or its pages had other ids.
+fn scene(stored: &MemoryBackend) -> Failing {
+    let copy = MemoryBackend::new();
+    for kind in ObjectKind::ALL {
+        for info in stored.list(kind).unwrap() {
+            let bytes = stored.get(&info.name).unwrap();
+            copy.put(&info.name, &bytes).unwrap();
+        }
+    }
+    Arc::new(FaultBackend::new(copy))
+}
+
+fn stored() -> (Arc<MemoryBackend>, Vec<Snapshot>) {
+    let backend = Arc::new(MemoryBackend::new());
     let repository = sample_repository::create(backend.clone());
     let commit = |name: &str, tree: &SampleTree| {
         sample_repository::commit(&repository, small_frames(), &[(name, tree)])
@@ -28,7 +41,8 @@ fn scene() -> (Failing, Vec<Snapshot>) {
 
 #[test]
 fn i7_a_merge_that_fails_at_any_step_leaves_nothing_or_a_whole_snapshot() {
-    let (backend, inputs) = scene();
+    let (stored, inputs) = stored();
+    let backend = scene(&stored);
     let repository = sample_repository::open(backend.clone());
     let before = backend.calls();
     let whole = merge(&repository, &inputs, &options(MergeMode::KeepDeleted), &()).unwrap();
@@ -41,7 +55,7 @@ fn i7_a_merge_that_fails_at_any_step_leaves_nothing_or_a_whole_snapshot() {
             (Effect::After, false),
             (Effect::Before, true),
         ] {
-            let (backend, inputs) = scene();
+            let backend = scene(&stored);
             let repository = sample_repository::open(backend.clone());
             backend.fail(BackendFault {
                 verb: None,

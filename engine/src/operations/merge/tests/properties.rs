@@ -62,8 +62,10 @@ impl History {
     fn composed(&self, mode: MergeMode) -> Disk {
         let mut composed = Disk::default();
         for (number, (disk, roots)) in self.states.iter().enumerate() {
-            for root in roots {
-                composed.overlay(disk, number, root, mode == MergeMode::KeepDeleted);
+            for (which, root) in roots.iter().enumerate() {
+                // Nobody knows of links from one root to another.
+                let seen_on = (number, which);
+                composed.overlay(disk, seen_on, root, mode == MergeMode::KeepDeleted);
             }
         }
         composed
