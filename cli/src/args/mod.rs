@@ -14,7 +14,7 @@ pub(crate) use location::Location;
 pub(crate) use size::ByteSize;
 pub(crate) use verbs::{
     CatArgs, CheckArgs, CompletionsArgs, ConflictChoice, DebugArgs, DebugSubject, DiffArgs,
-    ExcludeArgs, InitArgs, LsArgs, ManArgs, RestoreArgs, SnapshotArgs, SnapshotsArgs,
+    ExcludeArgs, InitArgs, LsArgs, ManArgs, MergeArgs, RestoreArgs, SnapshotArgs, SnapshotsArgs,
 };
 
 const WORDS: &str = "\
@@ -110,6 +110,7 @@ pub(crate) enum Command {
     Cat(CatArgs),
     Restore(RestoreArgs),
     Diff(DiffArgs),
+    Merge(MergeArgs),
     Check(CheckArgs),
     /// Show how much is stored, and how well it is shared
     #[command(after_help = "Example:\n  blockstore stats --repo /backup --json")]
@@ -155,6 +156,8 @@ mod tests {
             "stats --quiet --verbose",
             "stats --threads 0",
             "snapshot",
+            "merge",
+            "merge latest",
             "restore latest",
         ] {
             let words = std::iter::once("blockstore").chain(line.split(' '));

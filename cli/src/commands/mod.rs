@@ -7,6 +7,7 @@ mod diff;
 mod generate;
 mod init;
 mod ls;
+mod merge;
 mod restore;
 mod snapshot;
 mod snapshots;
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Outcome, Failure> {
         Command::Cat(args) => cat::run(&context, args),
         Command::Restore(args) => restore::run(&context, args),
         Command::Diff(args) => diff::run(&context, args),
+        Command::Merge(args) => merge::run(&context, args),
         Command::Check(args) => check::run(&context, args),
         Command::Stats => stats::run(&context),
         Command::Debug(args) => debug::run(&context, args),
