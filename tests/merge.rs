@@ -184,10 +184,11 @@ fn a_dry_run_stores_nothing() {
     let (packs, snapshots) = (scene.repository.packs(), scene.snapshots());
     let report = scene.run(&[&"--dry-run"]).expect_code(0).json();
     assert_eq!(report["snapshot"], serde_json::Value::Null);
+    assert_eq!(
+        (scene.repository.packs(), scene.snapshots()),
+        (packs, snapshots)
+    );
     assert_eq!(report["root"], scene.merge(&[]).root.as_str());
-    let after = scene.snapshots();
-    assert_eq!(after, snapshots + 1, "the merge that was no dry run");
-    assert!(packs.len() <= scene.repository.packs().len());
 }
 
 #[test]

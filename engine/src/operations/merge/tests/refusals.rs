@@ -3,7 +3,8 @@
 use super::{World, keeping, replacing, tree};
 use crate::error::{Error, ErrorKind};
 use crate::format::name::{ObjectKind, ObjectName, PackClass};
-use crate::format::snapshot::SnapshotKind;
+use crate::format::snapshot::{SnapshotKind, SnapshotProblem};
+use crate::limits::SNAPSHOT_LEN_LIMIT;
 use crate::observe::Observer;
 use crate::operations::merge::{MergeOptions, merge};
 use crate::repository::snapshots;
@@ -167,6 +168,23 @@ fn a_merge_can_be_stopped() {
     );
     assert_eq!(stopped.unwrap_err().kind(), ErrorKind::Cancelled);
     assert_eq!(committed(&world), 2);
+}
+
+#[test]
+fn a_snapshot_that_no_reader_would_take_is_not_committed() {
+    let files = tree(&["x"]);
+    let mut world = World::new(&[&[("/r", &files)], &[("/s", &files)]]);
+    for number in [0, 1] {
+        world.snapshots[number].problems.push(SnapshotProblem {
+            kind: 1,
+            subject: format!("/r/{number}").into_bytes(),
+            detail: "x".repeat(SNAPSHOT_LEN_LIMIT * 2 / 3),
+        });
+    }
+    assert_eq!(
+        refused(&world, &replacing()).kind(),
+        ErrorKind::LimitExceeded
+    );
 }
 
 #[test]
