@@ -206,8 +206,12 @@ impl FolderPath {
 
     /// Path of `other` seen from this folder: the inverse of `join`; nothing if it lies elsewhere.
     pub fn below(&self, other: &Self) -> Option<Self> {
-        let rest = self.contains(other).then(|| &other.0[self.0.len()..])?;
-        Some(Self(rest.strip_prefix(&[0]).unwrap_or(rest).to_vec()))
+        let rest = other.0.strip_prefix(self.0.as_slice())?;
+        match (self.0.as_slice(), rest) {
+            ([], _) | (_, []) => Some(Self(rest.to_vec())),
+            (_, [0, rest @ ..]) => Some(Self(rest.to_vec())),
+            _ => None,
+        }
     }
 
     /// Where this folder's own entry lies; the root's is the empty name in the root.
