@@ -14,6 +14,7 @@ mod conflict;
 mod excludes;
 mod failures;
 mod media;
+mod merge;
 mod roundtrip;
 mod scene;
 mod sessions;

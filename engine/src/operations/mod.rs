@@ -10,6 +10,7 @@ pub mod check;
 pub mod diff;
 pub mod inspect;
 pub mod list;
+pub mod merge;
 pub mod restore;
 pub mod restore_volume;
 pub mod select;
