@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::format::entry::Node;
-use crate::format::snapshot::{Root, RootType, ScanRoot, Totals};
+use crate::format::snapshot::{PageRoot, Root, Totals};
 use crate::observe::Counter;
 use crate::operations::merge::layers::{Composition, Layer, Links, Lookup};
 use crate::operations::merge::overlay::Overlay;
@@ -93,17 +93,17 @@ impl RootMaker<'_> {
             true => Some(scan.finish(store)?),
             false => None,
         };
-        let root = Root {
-            name: composition.name.clone(),
-            root_type: RootType::Tree,
+        let at = PageRoot {
             page: tree.child.page,
             level: tree.level,
-            entries: tree.child.entries,
-            bytes: tree.child.bytes,
-            scan: scan.map(|scan| ScanRoot {
+        };
+        let (name, totals_of) = (composition.name.clone(), &tree.child);
+        let root = Root {
+            scan: scan.map(|scan| PageRoot {
                 page: scan.child.page,
                 level: scan.level,
             }),
+            ..Root::folder(name, at, totals_of.entries, totals_of.bytes)
         };
         Ok(MadeRoot {
             root,

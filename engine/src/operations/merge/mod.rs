@@ -293,7 +293,7 @@ fn tracking_of(inputs: &[Snapshot]) -> (Tracking, String) {
         .iter()
         .map(|input| input.session.to_string())
         .collect();
-    (Tracking::Full, format!("merged of {}", names.join(", ")))
+    (Tracking::Merged, format!("merged of {}", names.join(", ")))
 }
 
 fn kind_of(inputs: &[Snapshot], roots: usize) -> SnapshotKind {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::error::Result;
 use crate::format::entry::{Content, ExtentKind, ExtentsRoot, Node, TreePath};
 use crate::format::id::{ChunkId, PageId, SessionId};
-use crate::format::snapshot::{Root, RootType, ScanRoot, Totals};
+use crate::format::snapshot::{PageRoot, Root, RootType, Totals};
 use crate::observe::{Counter, Observer};
 use crate::operations::merge::refuse;
 use crate::operations::walk;
@@ -170,7 +170,7 @@ impl<'s> Stored<'s> {
 
     /// True if every page of a scan is there. Without it the next snapshot reads everything, and
     /// nothing is lost.
-    pub(super) fn has_scan(&self, scan: &ScanRoot) -> Result<bool> {
+    pub(super) fn has_scan(&self, scan: &PageRoot) -> Result<bool> {
         let start = TreePath::default();
         let mut cursor = Cursor::<Scan>::new(self.reader, scan.page, scan.level, start);
         loop {

@@ -6,7 +6,7 @@ use super::{clock, replacing};
 use crate::error::ErrorKind;
 use crate::format::entry::{Extent, ExtentKind};
 use crate::format::id::ChunkId;
-use crate::format::snapshot::{Consistency, Root, RootType, Snapshot, SnapshotKind};
+use crate::format::snapshot::{Consistency, PageRoot, Root, Snapshot, SnapshotKind};
 use crate::operations::merge::{MergeMode, MergeOptions, merge};
 use crate::repository::Repository;
 use crate::repository::manifest::extents::ExtentsBuilder;
@@ -26,15 +26,11 @@ fn volume(repository: &Repository, name: &str, len: u64, chunk: Option<ChunkId>)
         }
         builder.finish(store)
     });
-    Root {
-        name: name.as_bytes().to_vec(),
-        root_type: RootType::Extents,
+    let at = PageRoot {
         page: built.child.page,
         level: built.level,
-        entries: 1,
-        bytes: built.child.len,
-        scan: None,
-    }
+    };
+    Root::volume(name.as_bytes().to_vec(), at, built.child.len)
 }
 
 struct Machines {
