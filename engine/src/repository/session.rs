@@ -290,12 +290,10 @@ impl<'r> Session<'r> {
         let payload = snapshot.encode();
         // Names and counts come from outside: what no reader would take must not be committed.
         if let Err(error) = Snapshot::decode(&payload, self.id) {
-            let detail = format!("cannot be stored: {error}");
-            return Err(Error::new(
-                ErrorKind::LimitExceeded,
-                Place::Object(name),
-                detail,
-            ));
+            self.abandon();
+            let detail = format!("would be more than a snapshot can hold: {error}");
+            let place = Place::Object(name);
+            return Err(Error::new(ErrorKind::LimitExceeded, place, detail));
         }
         let bytes = self.encode(SealedKind::Commit, &name, &payload)?;
         match backend.put(&name, &bytes) {

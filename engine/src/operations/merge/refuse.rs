@@ -1,7 +1,6 @@
 //! Why there is no merge, each naming the snapshot and the path.
 
 use crate::error::{Error, ErrorKind, Place};
-use crate::format::DecodeError;
 use crate::format::id::{ChunkId, SessionId};
 use crate::operations::walk;
 
@@ -32,13 +31,6 @@ pub(super) fn malformed_link(session: SessionId, path: &[u8]) -> Error {
 pub(super) fn too_deep(path: &[u8]) -> Error {
     let detail = "would lie too deep below the root of the merged snapshot; nothing was merged";
     Error::new(ErrorKind::LimitExceeded, walk::place(path), detail)
-}
-
-/// The result would be more than a reader takes.
-pub(super) fn too_long(cause: DecodeError) -> Error {
-    let detail = "the merged snapshot would hold more than one can; nothing was merged";
-    let place = Place::Argument("snapshots");
-    Error::new(ErrorKind::LimitExceeded, place, detail).with_source(cause)
 }
 
 /// The snapshots cannot be merged with each other.
