@@ -16,5 +16,7 @@ mod failures;
 mod media;
 mod merge;
 mod roundtrip;
+mod scale;
 mod scene;
 mod sessions;
+mod sharing;

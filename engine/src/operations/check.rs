@@ -106,6 +106,9 @@ pub fn check(
     progress.expect(repository)?;
     objects::check(repository, &index, &progress, &mut findings)?;
     let packs = packs::survey(&reader, &index, options, &progress, &mut findings)?;
+    if let (Some(local), true) = (repository.local_index(), options.read_data) {
+        local.state_damaged(packs.bad_copies());
+    }
     let list = objects::snapshots(repository, &progress, &mut findings)?;
     let references = References::collect(&reader, &packs, &list.snapshots, &progress)?;
     let mut damaged_snapshots = list.damaged.len() as u64;

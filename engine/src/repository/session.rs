@@ -18,7 +18,7 @@ use crate::format::name::{ObjectKind, ObjectName, PackClass, PruneStep};
 use crate::format::snapshot::{Intent, Root, Snapshot};
 use crate::format::table::TableName;
 use crate::limits::{FRAME_LEN_TARGET, INDEX_EVERY_PACKS, INDEX_RUN_ENTRIES_MAX, PACK_LEN_TARGET};
-use crate::repository::index::{Index, RunBuilder};
+use crate::repository::index::{Index, LocalIndex, RunBuilder};
 use crate::repository::pack::{CodedFrame, FullPack, PackAppender, SealedFrame};
 use crate::repository::{Repository, new_session_id, object};
 use crate::transform::hash::IdKey;
@@ -67,6 +67,8 @@ pub struct Session<'r> {
     /// Packs that the index names and that are not there, or not whole: their chunks count as
     /// absent, and are stored again.
     absent: HashSet<ObjectName>,
+    /// Copies that a check found damaged: their chunks are stored again as well.
+    damaged: HashSet<(ObjectName, ChunkId)>,
     id: SessionId,
     base: u32,
     options: SessionOptions,
@@ -117,6 +119,10 @@ impl<'r> Session<'r> {
             index,
             kept_runs: Mutex::default(),
             absent: absent_packs(repository, index)?,
+            damaged: repository
+                .local_index()
+                .map(LocalIndex::damaged_copies)
+                .unwrap_or_default(),
             id,
             base,
             options,
@@ -163,10 +169,12 @@ impl<'r> Session<'r> {
 
     /// True if the index knows a copy of `id` in a pack that is there.
     pub(crate) fn is_stored(&self, id: &ChunkId) -> bool {
-        if self.absent.is_empty() {
+        if self.absent.is_empty() && self.damaged.is_empty() {
             return self.index.contains(id);
         }
-        let is_there = |pack: &ObjectName| !self.absent.contains(pack);
+        let is_there = |pack: &ObjectName| {
+            !self.absent.contains(pack) && !self.damaged.contains(&(*pack, *id))
+        };
         self.index
             .locate(id)
             .any(|copy| is_there(&copy.pack.name()))
@@ -174,17 +182,17 @@ impl<'r> Session<'r> {
 
     /// True if it is known, without looking, that everything below `root` is stored.
     pub(crate) fn is_known_whole(&self, root: &Root) -> bool {
-        self.absent.is_empty()
+        !self.may_lack_chunks()
             && self.repository.local_index().is_some_and(|local| {
                 let runs = self.index.runs().collect();
                 local.is_stated_whole(&root.name, &root.page, &runs)
             })
     }
 
-    /// True if packs are missing, or the index cannot be read whole: chunks that a snapshot names
-    /// may not be there. False says nothing of packs that no index run names any more.
+    /// True if packs are missing or damaged, or the index cannot be read whole: chunks that a
+    /// snapshot names may not be there. False says nothing of packs that no index run names any more.
     pub(crate) fn may_lack_chunks(&self) -> bool {
-        !self.absent.is_empty() || !self.index.damaged_runs().is_empty()
+        !self.absent.is_empty() || !self.damaged.is_empty() || !self.index.damaged_runs().is_empty()
     }
 
     /// True if the caller must store `id`: it is in no pack yet, and nobody else of this session
@@ -324,7 +332,7 @@ impl<'r> Session<'r> {
         let has_stored = !stored.is_empty();
         let runs: Vec<_> = self.index.runs().chain(stored).collect();
         for root in &snapshot.roots {
-            if self.absent.is_empty() && !self.is_known_whole(root) {
+            if !self.may_lack_chunks() && !self.is_known_whole(root) {
                 local.state_whole(&root.name, &root.page, &runs);
             }
         }

@@ -280,6 +280,11 @@ impl Surveyor<'_> {
 }
 
 impl Packs {
+    /// Copies of chunks and pages that cannot be read.
+    pub(super) fn bad_copies(&self) -> impl Iterator<Item = &(ObjectName, ChunkId)> {
+        self.bad_copies.iter()
+    }
+
     /// True if this copy of a chunk or page can be read, as far as packs were read.
     pub(super) fn is_good(&self, id: &ChunkId, copy: &Location) -> bool {
         let name = copy.pack.name();

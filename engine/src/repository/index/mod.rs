@@ -7,6 +7,7 @@
 //! bytes     a segment's bytes: in memory, or in a mapped file that is checked as it is read
 //! local     the segments that this machine keeps
 //! whole     the manifests whose chunks are known to be indexed
+//! damaged   the copies that a check has found damaged
 //! ```
 //! Derived data: what the runs do not cover is found in the tables of the packs themselves.
 //!
@@ -15,6 +16,7 @@
 
 mod build;
 mod bytes;
+mod damaged;
 mod local;
 #[cfg(test)]
 mod local_tests;
