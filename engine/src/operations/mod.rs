@@ -13,6 +13,7 @@ pub mod list;
 pub mod restore;
 pub mod restore_volume;
 pub mod select;
+pub mod select_volume;
 pub mod snapshot;
 pub mod stats;
 pub(crate) mod walk;
