@@ -7,11 +7,12 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// The floors of the engine, lowest first; those of one line may know each other.
-const FLOORS: [&[&str]; 9] = [
+const FLOORS: [&[&str]; 10] = [
     &["limits"],
     &["format"],
     &["transform"],
     &["error", "observe"],
+    &["system"],
     &["storage"],
     &["repository"],
     &["pipeline"],
@@ -24,8 +25,8 @@ const STRANGERS: [(&str, &str); 2] = [("sources", "targets"), ("targets", "sourc
 
 /// What only some floors may touch.
 const RESERVED: [(&str, &[&str]); 9] = [
-    ("std::fs", &["storage", "sources", "targets"]),
-    ("rustix::fs", &["storage", "sources", "targets"]),
+    ("std::fs", &["system", "storage", "sources", "targets"]),
+    ("rustix::fs", &["system", "storage", "sources", "targets"]),
     ("thread::spawn", &["pipeline"]),
     ("thread::scope", &["pipeline"]),
     ("thread::Builder", &["pipeline"]),

@@ -23,6 +23,8 @@ pub(crate) struct Environment {
     pub(crate) key_file: Option<PathBuf>,
     /// `BLOCKSTORE_CACHE_DIR`
     pub(crate) cache: Option<PathBuf>,
+    /// Where temporary files belong.
+    pub(crate) temporary: PathBuf,
     /// Where caches of this user lie, by `XDG_CACHE_HOME` or `HOME`.
     pub(crate) user_caches: Option<PathBuf>,
 }
@@ -37,6 +39,7 @@ impl Environment {
             password_command: read("BLOCKSTORE_PASSWORD_COMMAND"),
             key_file: read("BLOCKSTORE_KEY_FILE").map(PathBuf::from),
             cache: read("BLOCKSTORE_CACHE_DIR").map(PathBuf::from),
+            temporary: std::env::temp_dir(),
             user_caches: read("XDG_CACHE_HOME")
                 .map(PathBuf::from)
                 .or_else(|| Some(PathBuf::from(read("HOME")?).join(".cache")))

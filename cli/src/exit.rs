@@ -112,6 +112,7 @@ impl Failure {
             Self::Open(error) if error.kind() == ErrorKind::NotFound => Code::NoRepository,
             Self::Open(error) | Self::Engine(error) => match (error.kind(), error.place()) {
                 (ErrorKind::NotFound, Place::Repository) => Code::NoRepository,
+                (ErrorKind::Busy, Place::Path(_)) => Code::Failed,
                 (ErrorKind::Busy, _) => Code::Busy,
                 (ErrorKind::WrongKey, _) => Code::WrongKey,
                 (ErrorKind::Cancelled, _) => Code::Interrupted,

@@ -42,6 +42,7 @@
 //! | [`format`](mod@format) | bytes and values: no I/O, no clock, no thread |
 //! | [`transform`] | pure bytes to bytes: chunk, hash, compress, seal |
 //! | [`error`], [`observe`] | what went wrong and where; what the engine tells |
+//! | `system` | what the kernel says of mounts and block devices |
 //! | [`storage`] | named write-once objects on a medium |
 //! | [`repository`] | objects become meaning: keys, packs, index, manifests, sessions |
 //! | [`pipeline`] | threads, and one budget of memory |
@@ -57,6 +58,7 @@ pub mod pipeline;
 pub mod repository;
 pub mod sources;
 pub mod storage;
+mod system;
 pub mod targets;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

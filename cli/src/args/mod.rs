@@ -5,6 +5,7 @@
 mod location;
 mod size;
 mod verbs;
+mod volumes;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ pub(crate) use verbs::{
     CatArgs, CheckArgs, CompletionsArgs, ConflictChoice, DebugArgs, DebugSubject, DiffArgs,
     ExcludeArgs, InitArgs, LsArgs, ManArgs, RestoreArgs, SnapshotArgs, SnapshotsArgs,
 };
+pub(crate) use volumes::{ExportArgs, RestoreVolumeArgs, VolumeArgs, labelled};
 
 const WORDS: &str = "\
 Words:
@@ -45,7 +47,7 @@ Exit codes:
 
 Signals: SIGINT and SIGTERM stop cleanly, a second SIGINT at once; SIGUSR1 prints how far it is.";
 
-/// Deduplicated, encrypted, verified snapshots of folders.
+/// Deduplicated, encrypted, verified snapshots of folders and volumes.
 #[derive(Debug, Parser)]
 #[command(name = "blockstore", version, after_long_help = WORDS, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -109,6 +111,7 @@ pub(crate) enum Command {
     Ls(LsArgs),
     Cat(CatArgs),
     Restore(RestoreArgs),
+    Export(ExportArgs),
     Diff(DiffArgs),
     Check(CheckArgs),
     /// Show how much is stored, and how well it is shared

@@ -6,7 +6,7 @@ use blockstore::limits::{ARGON2_MEMORY_KIB_DEFAULT, ARGON2_PASSES_DEFAULT, ZSTD_
 use blockstore::transform::chunk::ChunkSizes;
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::args::{ByteSize, Location};
+use crate::args::{ByteSize, Location, RestoreVolumeArgs, VolumeArgs};
 
 /// Make a repository
 #[derive(Debug, Args)]
@@ -33,21 +33,26 @@ pub(crate) struct InitArgs {
     pub(crate) argon2_passes: u32,
 }
 
-/// Take a snapshot of folders or files
+/// Take a snapshot of folders or files, or of volumes
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   blockstore snapshot --repo /backup /home /etc
   blockstore snapshot --repo /backup ~ --exclude-caches --exclude '*.iso' --tag daily
+  blockstore snapshot --repo /backup /dev/sdb
+  blockstore snapshot --repo /backup --volume vm.qcow2 --format qcow2
+  blockstore snapshot --repo /backup --machine web disk0=/dev/vg/web config=/etc/libvirt/qemu/web.xml
 
 Files that are unchanged since the newest snapshot of the same host and path are not read again:
 length, mtime, ctime and inode must all be equal.")]
 pub(crate) struct SnapshotArgs {
-    /// What to capture; each becomes a root of the snapshot
-    #[arg(required = true, value_name = "PATH")]
+    /// What to capture; each becomes a root of the snapshot. A block device is captured as a volume
+    #[arg(required_unless_present = "volume", value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) excludes: ExcludeArgs,
+    #[command(flatten)]
+    pub(crate) volumes: VolumeArgs,
     /// Do not enter other file systems; a mount point stays as an empty folder
     #[arg(long)]
     pub(crate) one_file_system: bool,
@@ -157,17 +162,21 @@ pub(crate) struct CatArgs {
 Examples:
   blockstore restore --repo /backup latest:/home/ana --target /tmp/ana
   blockstore restore --repo /backup latest~1 --target / --on-conflict overwrite --verify
+  blockstore restore --repo /backup latest:disk0 --target disk.img
+  blockstore restore --repo /backup latest:disk0/p2 --target /dev/sdb2 --in-place --verify
 
 The children of a folder land in the target; of a snapshot with several roots each lands under
 its absolute path. Root gets owners, setuid bits, devices and privileged attributes back; others
 do not, and are told so.")]
 pub(crate) struct RestoreArgs {
-    /// A snapshot, and what of it
+    /// A snapshot, and what of it: a path, or a volume LABEL, or its partition LABEL/pN
     #[arg(value_name = "SNAP[:PATH]")]
     pub(crate) location: Location,
-    /// Folder to restore into; it is made if it is missing
-    #[arg(short, long, value_name = "DIR")]
+    /// Folder to restore into, which is made if it is missing; of a volume a file or a device
+    #[arg(short, long, value_name = "PATH")]
     pub(crate) target: PathBuf,
+    #[command(flatten)]
+    pub(crate) volume: RestoreVolumeArgs,
     /// When something is in the place already
     #[arg(long, value_name = "POLICY", default_value = "fail")]
     pub(crate) on_conflict: ConflictChoice,

@@ -4,15 +4,18 @@ mod cat;
 mod check;
 mod debug;
 mod diff;
+mod export;
 mod generate;
 mod init;
 mod ls;
 mod restore;
+mod restore_volume;
 mod snapshot;
 mod snapshots;
 mod stats;
+mod volumes;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use blockstore::pipeline::budget::Budget;
@@ -44,6 +47,7 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Outcome, Failure> {
         Command::Ls(args) => ls::run(&context, args),
         Command::Cat(args) => cat::run(&context, args),
         Command::Restore(args) => restore::run(&context, args),
+        Command::Export(args) => export::run(&context, args),
         Command::Diff(args) => diff::run(&context, args),
         Command::Check(args) => check::run(&context, args),
         Command::Stats => stats::run(&context),
@@ -109,15 +113,30 @@ impl<'c> Context<'c> {
     /// Where the index is kept on this machine. A place that was asked for must be usable; the
     /// usual one is done without where it is not.
     fn cache(&self) -> Result<Option<CacheFolder>, Failure> {
-        if self.global.no_cache {
+        let Some(path) = self.cache_path() else {
             return Ok(None);
+        };
+        let folder = CacheFolder::open(&path);
+        match self
+            .global
+            .cache_dir
+            .as_ref()
+            .or(self.environment.cache.as_ref())
+        {
+            Some(_) => Ok(Some(folder?)),
+            None => Ok(folder.ok()),
+        }
+    }
+
+    /// Its path, if there is to be one.
+    fn cache_path(&self) -> Option<PathBuf> {
+        if self.global.no_cache {
+            return None;
         }
         let (global, environment) = (&self.global, &self.environment);
-        if let Some(path) = global.cache_dir.as_ref().or(environment.cache.as_ref()) {
-            return Ok(Some(CacheFolder::open(path)?));
-        }
-        let usual = environment.user_caches.as_deref();
-        Ok(usual.and_then(|caches| CacheFolder::open(&caches.join("blockstore")).ok()))
+        let asked_for = global.cache_dir.as_ref().or(environment.cache.as_ref());
+        let usual = || Some(environment.user_caches.as_ref()?.join("blockstore"));
+        asked_for.cloned().or_else(usual)
     }
 
     /// Threads and memory.

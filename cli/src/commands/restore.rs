@@ -1,14 +1,15 @@
-//! `restore`: a snapshot, or a part of it, back into a folder.
+//! `restore`: a snapshot, or a part of it, back into a folder; of a volume see `restore_volume`.
 
 use std::time::Instant;
 
 use blockstore::operations::restore::{RestoreOptions, restore};
+use blockstore::operations::select_volume::select_volume;
 use blockstore::pipeline::budget::Budget;
 use blockstore::repository::snapshots::find;
 use blockstore::targets::folder::{FolderTargetOptions, OnConflict, OwnerNames};
 
-use crate::args::{ConflictChoice, RestoreArgs};
-use crate::commands::Context;
+use crate::args::{ConflictChoice, RestoreArgs, RestoreVolumeArgs};
+use crate::commands::{Context, restore_volume};
 use crate::env;
 use crate::exit::{Failure, Outcome};
 use crate::render::human;
@@ -20,6 +21,10 @@ pub(super) fn run(context: &Context<'_>, args: &RestoreArgs) -> Result<Outcome, 
     let options = options(args, context.budget()?, privileged);
     let opened = context.open()?;
     let snapshot = find(&opened.repository, &args.location.snapshot)?;
+    if let Some(part) = select_volume(&snapshot, &args.location.path)? {
+        return restore_volume::run(context, args, &opened, &snapshot, &part);
+    }
+    check(&args.volume)?;
     if !privileged {
         context
             .output
@@ -47,6 +52,19 @@ pub(super) fn run(context: &Context<'_>, args: &RestoreArgs) -> Result<Outcome, 
         context.output.line(&text)?;
     }
     Ok(Outcome::of_problems(problem_count))
+}
+
+/// Refuses what means nothing for folders.
+fn check(args: &RestoreVolumeArgs) -> Result<(), Failure> {
+    let options = [
+        ("--in-place", args.in_place),
+        ("--resume", args.resume),
+        ("--verify-only", args.verify_only),
+    ];
+    match options.into_iter().find(|(_, is_given)| *is_given) {
+        None => Ok(()),
+        Some((option, _)) => Err(Failure::Usage(format!("{option} is for volumes"))),
+    }
 }
 
 fn options(args: &RestoreArgs, budget: Budget, privileged: bool) -> RestoreOptions {

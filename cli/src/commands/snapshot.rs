@@ -1,14 +1,14 @@
-//! `snapshot`: a point-in-time copy of folders.
+//! `snapshot`: a point-in-time copy of folders or volumes.
 
 use std::time::Instant;
 
-use blockstore::operations::snapshot::{ParentChoice, SnapshotOptions, snapshot};
+use blockstore::operations::snapshot::{ParentChoice, SnapshotOptions, snapshot, snapshot_volumes};
 use blockstore::pipeline::budget::Budget;
 use blockstore::repository::session::{SessionOptions, Writer};
 use blockstore::sources::folder::{ChangeTest, Excludes, FolderOptions};
 
 use crate::args::{ExcludeArgs, SnapshotArgs};
-use crate::commands::{Context, Opened};
+use crate::commands::{Context, Opened, volumes};
 use crate::env;
 use crate::exit::{Failure, Outcome};
 use crate::render::human;
@@ -22,9 +22,22 @@ pub(super) fn run(context: &Context<'_>, args: &SnapshotArgs) -> Result<Outcome,
     } else {
         context.open()?
     };
+    let parts = volumes::parts(args)?;
     let options = options(args, budget, &opened);
+    let volume_options = volumes::options(context, &args.volumes)?;
     let progress = context.progress()?;
-    let report = snapshot(&opened.repository, &args.paths, &options, &progress)?;
+    let repository = &opened.repository;
+    let report = match parts {
+        None => snapshot(repository, &args.paths, &options, &progress)?,
+        Some((kind, parts)) => snapshot_volumes(
+            repository,
+            kind,
+            &parts,
+            &volume_options,
+            &options,
+            &progress,
+        )?,
+    };
     let problems = progress.finish();
     let (taken, took) = (&report.snapshot, began.elapsed());
     let problem_count = taken.problem_count.max(problems.count);
@@ -40,7 +53,9 @@ pub(super) fn run(context: &Context<'_>, args: &SnapshotArgs) -> Result<Outcome,
 
 fn options(args: &SnapshotArgs, budget: Budget, opened: &Opened) -> SnapshotOptions {
     let writer = Writer {
-        host: args.host.clone().unwrap_or_else(env::host),
+        host: (args.volumes.machine.clone())
+            .or_else(|| args.host.clone())
+            .unwrap_or_else(env::host),
         user: env::user(),
         process: std::process::id(),
         started: env::now(),

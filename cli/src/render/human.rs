@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use blockstore::format::entry::{Entry, Node};
-use blockstore::format::snapshot::Snapshot;
+use blockstore::format::snapshot::{Root, RootType, Snapshot};
 use blockstore::observe::{Problem, ProblemKind};
 use blockstore::operations::check::{CheckReport, Finding, FindingKind};
 use blockstore::operations::diff::{DiffReport, Difference};
 use blockstore::operations::inspect::Inspection;
 use blockstore::operations::restore::RestoreReport;
+use blockstore::operations::restore_volume::{RestoreVolumeReport, VerifyVolumeReport};
 use blockstore::operations::stats::StatsReport;
 
 use crate::render::escape;
@@ -54,9 +55,15 @@ pub(crate) fn snapshot_saved(
     took: Duration,
 ) -> String {
     let totals = &snapshot.totals;
+    let is_volume = |root: &&Root| root.root_type == RootType::Extents;
+    let volumes = snapshot.roots.iter().filter(is_volume).count() as u64;
+    let subject = match volumes {
+        0 => counted(totals.files, "file", "files"),
+        _ => counted(volumes, "volume", "volumes"),
+    };
     let sums = format!(
         "{}, {} ({} new, {} stored) in {}",
-        counted(totals.files, "file", "files"),
+        subject,
         bytes(totals.bytes),
         bytes(totals.new_bytes),
         bytes(totals.stored_bytes),
@@ -219,6 +226,52 @@ pub(crate) fn restored(
         text += &format!(", {} left as they were", count(report.skipped));
     }
     text + &with_problems(problems)
+}
+
+/// What a restore or export of a volume came to.
+pub(crate) fn restored_volume(
+    report: &RestoreVolumeReport,
+    problems: u64,
+    took: Duration,
+) -> String {
+    let mut text = format!(
+        "restored {}: {} written, {} zeroed",
+        bytes(report.len),
+        bytes(report.written),
+        bytes(report.zeroed),
+    );
+    if report.resumed > 0 {
+        text += &format!(", {} done before", bytes(report.resumed));
+    }
+    if report.equal > 0 {
+        text += &format!(", {} right already", bytes(report.equal));
+    }
+    text += &format!(" in {}", duration(took));
+    if let Some(verified) = &report.verified {
+        text += &format!(", {}", verdict(verified));
+    }
+    if !report.lost.is_empty() {
+        text += &format!(", {} LOST and zeroed", bytes(report.lost.bytes));
+    }
+    text + &with_problems(problems)
+}
+
+/// What a comparison of a target with a volume came to.
+pub(crate) fn verified_volume(report: &VerifyVolumeReport, took: Duration) -> String {
+    format!(
+        "compared {} in {}: {}",
+        bytes(report.len),
+        duration(took),
+        verdict(report)
+    )
+}
+
+fn verdict(report: &VerifyVolumeReport) -> String {
+    match (report.differing.bytes, report.lost.bytes) {
+        (0, 0) => "identical".to_owned(),
+        (0, lost) => format!("identical but for {} that are lost", bytes(lost)),
+        (differing, _) => format!("{} DIFFER", bytes(differing)),
+    }
 }
 
 /// One finding: a line, and a line for each path that is lost with it.

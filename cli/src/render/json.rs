@@ -4,6 +4,8 @@
 //! hex. Bytes that are no UTF-8 are shown with replacement characters, and exactly, as hex, in a
 //! second field.
 
+mod volumes;
+
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -20,6 +22,8 @@ use blockstore::repository::Repository;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use self::volumes::VolumeDescription;
+pub(crate) use self::volumes::{RestoreVolumeSummary, VerifyVolumeSummary};
 use crate::progress::Problems;
 use crate::render::units::utc_time;
 
@@ -94,6 +98,10 @@ struct RootInfo {
     root: String,
     entries: u64,
     bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    volume: Option<VolumeDescription>,
 }
 
 /// `snapshot`
@@ -315,12 +323,7 @@ impl SnapshotInfo {
             user: snapshot.user.clone(),
             tags: snapshot.tags.clone(),
             program: snapshot.program.clone(),
-            tracking: match snapshot.tracking {
-                Tracking::Full => "full",
-                Tracking::Metadata => "metadata",
-                Tracking::ChangedRanges => "changed_ranges",
-                Tracking::Merged => "merged",
-            },
+            tracking: tracking(snapshot.tracking),
             tracking_reason: snapshot.tracking_reason.clone(),
             consistency: match snapshot.consistency {
                 Consistency::Files => "files",
@@ -343,6 +346,15 @@ impl SnapshotInfo {
     }
 }
 
+fn tracking(tracking: Tracking) -> &'static str {
+    match tracking {
+        Tracking::Full => "full",
+        Tracking::Metadata => "metadata",
+        Tracking::ChangedRanges => "changed_ranges",
+        Tracking::Merged => "merged",
+    }
+}
+
 impl RootInfo {
     fn of(root: &Root) -> Self {
         Self {
@@ -350,6 +362,11 @@ impl RootInfo {
             root: root.page.to_string(),
             entries: root.entries,
             bytes: root.bytes,
+            origin: root
+                .origin
+                .as_ref()
+                .map(|origin| String::from_utf8_lossy(origin).into_owned()),
+            volume: root.volume.as_ref().map(VolumeDescription::of),
         }
     }
 }

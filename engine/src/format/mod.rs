@@ -8,6 +8,7 @@
 //! record   config, slot                      clear, §6; CBOR inside, checked by cbor
 //! envelope header, table, tail               around everything sealed, §7
 //! index_run, page > tree scan extents cuts, snapshot > volume what is sealed, §9, §10, §13
+//! groups   what tree and scan share, §10.1
 //! ```
 
 #![deny(clippy::indexing_slicing)]
@@ -19,6 +20,7 @@ pub mod cuts;
 pub mod entry;
 pub mod envelope;
 pub mod extents;
+mod groups;
 pub mod id;
 pub mod index_run;
 pub mod name;

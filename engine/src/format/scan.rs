@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::format::cursor::{put_bytes, put_varint, put_zigzag};
+use crate::format::cursor::{Cursor, put_bytes, put_varint, put_zigzag};
 use crate::format::entry::{FolderPath, Timestamp, TreePath};
+use crate::format::groups::{GroupWriter, decode_groups, decode_path, encode_path};
 use crate::format::id::{ChunkId, PageId};
 use crate::format::page::{PageHead, PageType};
-use crate::format::tree::{decode_folder, decode_name, decode_timestamp};
+use crate::format::tree::decode_timestamp;
 use crate::format::{Decoded, ensure};
 
 const FLAG_RACY: u8 = 1;
+
+/// Length of the shortest entry that has a name, bytes.
+const ENTRY_LEN_MIN: usize = 6;
 
 /// What was seen of one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,103 +51,69 @@ pub struct ScanChild {
 /// Collects entries into one leaf.
 #[derive(Debug, Default)]
 pub struct ScanLeafWriter {
-    groups: Vec<u8>,
-    folder: FolderPath,
-    group: Vec<u8>,
-    group_count: u64,
-    count: usize,
-    entries_len: usize,
+    groups: GroupWriter,
 }
 
 impl ScanLeafWriter {
     /// Appends an entry, which must come after all before it.
     pub fn push(&mut self, folder: &FolderPath, name: &[u8], seen: &Seen) {
-        if self.group_count == 0 || self.folder != *folder {
-            self.end_group();
-            self.folder.clone_from(folder);
-            self.entries_len += folder.0.len();
-        }
-        let before = self.group.len();
-        put_bytes(&mut self.group, name);
-        put_zigzag(&mut self.group, seen.ctime.seconds);
-        put_varint(&mut self.group, seen.ctime.nanoseconds.into());
-        put_varint(&mut self.group, seen.inode);
-        self.group.push(if seen.racy { FLAG_RACY } else { 0 });
-        self.entries_len += self.group.len() - before;
-        self.group_count += 1;
-        self.count += 1;
+        self.groups.push(folder, |out| {
+            put_bytes(out, name);
+            put_zigzag(out, seen.ctime.seconds);
+            put_varint(out, seen.ctime.nanoseconds.into());
+            put_varint(out, seen.inode);
+            out.push(if seen.racy { FLAG_RACY } else { 0 });
+        });
     }
 
     /// Bytes of entries so far, and of the paths of their folders.
     pub fn entries_len(&self) -> usize {
-        self.entries_len
+        self.groups.entries_len()
     }
 
     /// True before the first entry.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.groups.count() == 0
     }
 
     /// The page; the writer is empty afterwards.
     pub fn finish(&mut self) -> Vec<u8> {
-        self.end_group();
         let head = PageHead {
             page_type: PageType::Scan,
             level: 0,
-            count: self.count,
+            count: self.groups.count(),
         };
-        let page = head.encode(&self.groups);
+        let page = head.encode(self.groups.finish());
         *self = Self::default();
         page
-    }
-
-    fn end_group(&mut self) {
-        if self.group_count > 0 {
-            put_bytes(&mut self.groups, &self.folder.0);
-            put_varint(&mut self.groups, self.group_count);
-            self.groups.append(&mut self.group);
-            self.group_count = 0;
-        }
     }
 }
 
 /// Reads a leaf.
 pub fn decode_leaf(page: &[u8]) -> Decoded<Vec<ScanItem>> {
     let (head, mut cursor) = PageHead::decode_as(page, PageType::Scan, true)?;
-    let mut items: Vec<ScanItem> = Vec::with_capacity(head.count.min(page.len() / 6));
-    while !cursor.rest().is_empty() {
-        let folder = Arc::new(decode_folder(&mut cursor)?);
-        ensure(
-            items.last().is_none_or(|last| last.folder < folder),
-            "folders do not ascend",
-        )?;
-        let count = cursor.varint()?;
-        head.check_more(items.len(), count)?;
-        ensure(count > 0, "folder without entries")?;
-        for index in 0..count {
-            let name = decode_name(&mut cursor, &folder)?;
-            let last = items.last().filter(|_| index > 0);
-            ensure(
-                last.is_none_or(|last| last.name < name),
-                "names do not ascend",
-            )?;
-            let (ctime, inode) = (decode_timestamp(&mut cursor)?, cursor.varint()?);
-            let flags = cursor.u8()?;
-            ensure(flags & !FLAG_RACY == 0, "unknown flag of a scan entry")?;
-            let seen = Seen {
-                ctime,
-                inode,
-                racy: flags & FLAG_RACY != 0,
-            };
-            items.push(ScanItem {
-                folder: Arc::clone(&folder),
-                name,
-                seen,
-            });
-        }
-    }
-    head.check_count(items.len())?;
-    Ok(items)
+    decode_groups(
+        &head,
+        &mut cursor,
+        ENTRY_LEN_MIN,
+        |item: &ScanItem| &item.name,
+        |cursor, folder, name| {
+            let (folder, seen) = (Arc::clone(folder), decode_seen(cursor)?);
+            Ok(ScanItem { folder, name, seen })
+        },
+    )
+}
+
+/// Reads an entry behind its name.
+fn decode_seen(cursor: &mut Cursor<'_>) -> Decoded<Seen> {
+    let (ctime, inode) = (decode_timestamp(cursor)?, cursor.varint()?);
+    let flags = cursor.u8()?;
+    ensure(flags & !FLAG_RACY == 0, "unknown flag of a scan entry")?;
+    Ok(Seen {
+        ctime,
+        inode,
+        racy: flags & FLAG_RACY != 0,
+    })
 }
 
 /// An inner page of `children`.
@@ -153,8 +123,7 @@ pub fn encode_inner(level: u8, children: &[ScanChild]) -> Vec<u8> {
 
 /// Appends one child.
 pub fn encode_child(out: &mut Vec<u8>, child: &ScanChild) {
-    put_bytes(out, &child.first.folder.0);
-    put_bytes(out, &child.first.name);
+    encode_path(out, &child.first);
     put_varint(out, child.entries);
     out.extend_from_slice(child.page.as_bytes());
 }
@@ -164,9 +133,7 @@ pub fn decode_inner(page: &[u8]) -> Decoded<(u8, Vec<ScanChild>)> {
     let (head, mut cursor) = PageHead::decode_as(page, PageType::Scan, false)?;
     let mut children: Vec<ScanChild> = Vec::new();
     for _ in 0..head.count {
-        let folder = decode_folder(&mut cursor)?;
-        let name = decode_name(&mut cursor, &folder)?;
-        let first = TreePath { folder, name };
+        let first = decode_path(&mut cursor)?;
         ensure(
             children.last().is_none_or(|last| last.first < first),
             "children do not ascend",

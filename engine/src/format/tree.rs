@@ -7,15 +7,16 @@ use std::sync::Arc;
 use crate::format::cursor::{Cursor, put_bytes, put_varint, put_zigzag};
 use crate::format::entry::{
     Content, DeviceNumber, Entry, ExtentsRoot, FolderPath, Metadata, Node, Owner, Timestamp,
-    TreePath, Xattr, is_valid_name,
+    TreePath, Xattr,
 };
 use crate::format::extents;
+use crate::format::groups::{GroupWriter, decode_groups, decode_path, encode_path};
 use crate::format::id::{ChunkId, PageId};
 use crate::format::page::{PageHead, PageType};
 use crate::format::{DecodeError, Decoded, ensure};
 use crate::limits::{
     EXTENTS_INLINE_MAX, FILE_LEN_LIMIT, NAME_LEN_LIMIT, PAGE_LEN_LIMIT, PAGE_LEVEL_LIMIT,
-    PATH_DEPTH_LIMIT, PATH_LEN_LIMIT, SYMLINK_LEN_LIMIT, XATTR_LEN_LIMIT, XATTRS_LEN_LIMIT,
+    SYMLINK_LEN_LIMIT, XATTR_LEN_LIMIT, XATTRS_LEN_LIMIT,
 };
 
 const KIND_FILE: u8 = 1;
@@ -33,6 +34,9 @@ const TAG_EXTENTS_TREE: u8 = 3;
 const TAG_SYMLINK: u8 = 4;
 const TAG_DEVICE: u8 = 5;
 const TAG_LEADER: u8 = 6;
+
+/// Length of the shortest entry that has a name, bytes.
+const ENTRY_LEN_MIN: usize = 8;
 
 const NANOSECONDS: u32 = 1_000_000_000;
 
@@ -72,44 +76,31 @@ impl TreeItem {
 #[derive(Debug, Default)]
 pub struct TreeLeafWriter {
     owners: Vec<Owner>,
-    groups: Vec<u8>,
-    folder: FolderPath,
-    group: Vec<u8>,
-    group_count: u64,
-    count: usize,
-    entries_len: usize,
+    groups: GroupWriter,
 }
 
 impl TreeLeafWriter {
     /// Appends an entry, which must come after all before it.
     pub fn push(&mut self, folder: &FolderPath, entry: &Entry) {
-        if self.group_count == 0 || self.folder != *folder {
-            self.end_group();
-            self.folder.clone_from(folder);
-            self.entries_len += folder.0.len();
-        }
         let owner = self.owner_index(&entry.metadata.owner);
-        let before = self.group.len();
-        encode_entry(&mut self.group, entry, owner);
-        self.entries_len += self.group.len() - before;
-        self.group_count += 1;
-        self.count += 1;
+        self.groups
+            .push(folder, |out| encode_entry(out, entry, owner));
     }
 
     /// Bytes of entries so far, and of the paths of their folders.
     pub fn entries_len(&self) -> usize {
-        self.entries_len
+        self.groups.entries_len()
     }
 
     /// True before the first entry.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.groups.count() == 0
     }
 
     /// The page; the writer is empty afterwards.
     pub fn finish(&mut self) -> Vec<u8> {
-        self.end_group();
-        let mut body = Vec::with_capacity(self.groups.len() + 64);
+        let groups = self.groups.finish();
+        let mut body = Vec::with_capacity(groups.len() + 64);
         put_varint(&mut body, self.owners.len() as u64);
         for owner in &self.owners {
             put_varint(&mut body, owner.uid.into());
@@ -117,23 +108,14 @@ impl TreeLeafWriter {
             put_bytes(&mut body, &owner.user);
             put_bytes(&mut body, &owner.group);
         }
-        body.extend_from_slice(&self.groups);
+        body.extend_from_slice(groups);
         let head = PageHead {
             page_type: PageType::Tree,
             level: 0,
-            count: self.count,
+            count: self.groups.count(),
         };
         *self = Self::default();
         head.encode(&body)
-    }
-
-    fn end_group(&mut self) {
-        if self.group_count > 0 {
-            put_bytes(&mut self.groups, &self.folder.0);
-            put_varint(&mut self.groups, self.group_count);
-            self.groups.append(&mut self.group);
-            self.group_count = 0;
-        }
     }
 
     fn owner_index(&mut self, owner: &Owner) -> u64 {
@@ -212,8 +194,7 @@ fn encode_node_attribute(node: &Node) -> Option<(u8, Vec<u8>)> {
             TAG_DEVICE
         }
         Node::HardLink(leader) => {
-            put_bytes(&mut value, &leader.folder.0);
-            put_bytes(&mut value, &leader.name);
+            encode_path(&mut value, leader);
             TAG_LEADER
         }
         Node::Folder | Node::Fifo | Node::Socket => return None,
@@ -226,30 +207,17 @@ pub fn decode_leaf(page: &[u8]) -> Decoded<Vec<TreeItem>> {
     let (head, mut cursor) = PageHead::decode_as(page, PageType::Tree, true)?;
     let owners = decode_owners(&mut cursor, head.count)?;
     let mut used = 0;
-    let mut items: Vec<TreeItem> = Vec::with_capacity(head.count.min(page.len() / 8));
-    while !cursor.rest().is_empty() {
-        let folder = Arc::new(decode_folder(&mut cursor)?);
-        ensure(
-            items.last().is_none_or(|last| last.folder < folder),
-            "folders do not ascend",
-        )?;
-        let count = cursor.varint()?;
-        head.check_more(items.len(), count)?;
-        ensure(count > 0, "folder without entries")?;
-        for index in 0..count {
-            let entry = decode_entry(&mut cursor, &folder, &owners, &mut used)?;
-            let last = items.last().filter(|_| index > 0);
-            ensure(
-                last.is_none_or(|last| last.entry.name < entry.name),
-                "names do not ascend",
-            )?;
-            items.push(TreeItem {
-                folder: Arc::clone(&folder),
-                entry,
-            });
-        }
-    }
-    head.check_count(items.len())?;
+    let items = decode_groups(
+        &head,
+        &mut cursor,
+        ENTRY_LEN_MIN,
+        |item: &TreeItem| &item.entry.name,
+        |cursor, folder, name| {
+            let entry = decode_entry(cursor, folder, name, &owners, &mut used)?;
+            let folder = Arc::clone(folder);
+            Ok(TreeItem { folder, entry })
+        },
+    )?;
     ensure(used == owners.len(), "owner without an entry")?;
     Ok(items)
 }
@@ -279,46 +247,14 @@ fn decode_owner(cursor: &mut Cursor<'_>) -> Decoded<Owner> {
     })
 }
 
-/// Reads the path of a folder; every name in it is valid.
-pub(crate) fn decode_folder(cursor: &mut Cursor<'_>) -> Decoded<FolderPath> {
-    let bytes = cursor.bytes(PATH_LEN_LIMIT, "path of a folder")?;
-    if bytes.is_empty() {
-        return Ok(FolderPath::root());
-    }
-    let names = bytes.split(|&byte| byte == 0);
-    if names.clone().count() > PATH_DEPTH_LIMIT {
-        return Err(DecodeError::LimitExceeded("depth of a folder"));
-    }
-    for name in names {
-        check_name(name)?;
-    }
-    Ok(FolderPath(bytes.to_vec()))
-}
-
-/// Reads a name in `folder`: valid, or empty for the root of the tree.
-pub(crate) fn decode_name(cursor: &mut Cursor<'_>, folder: &FolderPath) -> Decoded<Vec<u8>> {
-    let name = cursor.bytes(NAME_LEN_LIMIT, "name")?;
-    let root = name.is_empty() && folder.0.is_empty();
-    if !root {
-        check_name(name)?;
-    }
-    Ok(name.to_vec())
-}
-
-fn check_name(name: &[u8]) -> Decoded<()> {
-    if name.len() > NAME_LEN_LIMIT {
-        return Err(DecodeError::LimitExceeded("name"));
-    }
-    ensure(is_valid_name(name), "invalid name")
-}
-
+/// Reads an entry behind its name.
 fn decode_entry(
     cursor: &mut Cursor<'_>,
     folder: &FolderPath,
+    name: Vec<u8>,
     owners: &[Owner],
     used: &mut usize,
 ) -> Decoded<Entry> {
-    let name = decode_name(cursor, folder)?;
     let kind = cursor.u8()?;
     let mode = u16::try_from(cursor.varint()?)
         .ok()
@@ -497,11 +433,11 @@ fn decode_device(value: &[u8]) -> Decoded<DeviceNumber> {
 
 fn decode_leader(value: &[u8]) -> Decoded<TreePath> {
     let mut cursor = Cursor::new(value);
-    let folder = decode_folder(&mut cursor)?;
-    let name = decode_name(&mut cursor, &folder)?;
-    ensure(!name.is_empty(), "hard link to the root")?;
-    cursor.finish("leader of a hard link is too long")?;
-    Ok(TreePath { folder, name })
+    let leader = decode_path(&mut cursor)?;
+    ensure(!leader.name.is_empty(), "hard link to the root")?;
+    cursor
+        .finish("leader of a hard link is too long")
+        .map(|()| leader)
 }
 
 /// An inner page of `children`.
@@ -511,8 +447,7 @@ pub fn encode_inner(level: u8, children: &[TreeChild]) -> Vec<u8> {
 
 /// Appends one child.
 pub fn encode_child(out: &mut Vec<u8>, child: &TreeChild) {
-    put_bytes(out, &child.first.folder.0);
-    put_bytes(out, &child.first.name);
+    encode_path(out, &child.first);
     put_varint(out, child.entries);
     put_varint(out, child.bytes);
     out.extend_from_slice(child.page.as_bytes());
@@ -523,9 +458,7 @@ pub fn decode_inner(page: &[u8]) -> Decoded<(u8, Vec<TreeChild>)> {
     let (head, mut cursor) = PageHead::decode_as(page, PageType::Tree, false)?;
     let mut children: Vec<TreeChild> = Vec::new();
     for _ in 0..head.count {
-        let folder = decode_folder(&mut cursor)?;
-        let name = decode_name(&mut cursor, &folder)?;
-        let first = TreePath { folder, name };
+        let first = decode_path(&mut cursor)?;
         ensure(
             children.last().is_none_or(|last| last.first < first),
             "children do not ascend",

@@ -21,10 +21,11 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::pipeline::ReadAt;
 use crate::sources::volume::allocation::AllocationBuilder;
 use crate::sources::volume::file::read_full;
-use crate::sources::volume::system::{DeviceId, System, device_at};
+use crate::sources::volume::uses::{mounted_read_write, swaps_on};
 use crate::sources::volume::{
     Allocated, Identity, SECTOR_DEFAULT, VolumeKind, VolumeSource, check_len, check_range,
 };
+use crate::system::{DeviceId, System, device_at};
 
 /// A block device.
 #[derive(Debug)]
@@ -81,13 +82,13 @@ impl DeviceVolume {
     /// Where it, a partition of it, or anything built on them is mounted so that it can be written
     /// while it is read: what is read then mixes several instants.
     pub fn mounted_read_write(&self) -> Result<Vec<PathBuf>> {
-        let mounts = self.system.mounted_read_write(self.device);
+        let mounts = mounted_read_write(&self.system, self.device);
         mounts.map_err(|e| self.error("asking where it is mounted", e))
     }
 
     /// The swap areas on it.
     pub fn swap_areas(&self) -> Result<Vec<PathBuf>> {
-        let swaps = self.system.swaps_on(self.device);
+        let swaps = swaps_on(&self.system, self.device);
         swaps.map_err(|e| self.error("asking whether memory is swapped to it", e))
     }
 

@@ -20,10 +20,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
-
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::sources::volume::system::{DeviceId, Mount, System, sources};
+use crate::system::{self, DeviceId, Mount, System};
 
 /// The helper: `$1` is the mount point, `$2` the seconds it may be frozen.
 ///
@@ -275,12 +273,12 @@ fn stack_below(
     let absolute = std::path::absolute(path)?;
     let existing = absolute.ancestors().find(|path| path.exists());
     let mount = mount_of(mounts, existing.unwrap_or(Path::new("/")))?;
-    let mut todo: Vec<_> = sources(&mount.source).chain([mount.device]).collect();
+    let mut todo: Vec<_> = mount.sources().chain([mount.device]).collect();
     let mut files = Vec::from_iter(mount.upper.clone());
     while let Some(device) = todo.pop() {
         if below.insert(device) {
             todo.extend(system.below(device));
-            files.extend(system.value(device, "loop/backing_file").map(PathBuf::from));
+            files.extend(system.backing_file(device));
         }
     }
     for file in files {
@@ -291,12 +289,7 @@ fn stack_below(
 
 /// The mount that an existing path lies on.
 fn mount_of<'a>(mounts: &'a [Mount], path: &Path) -> io::Result<&'a Mount> {
-    let stat = statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID)?;
-    let is_known = stat.stx_mask & StatxFlags::MNT_ID.bits() != 0;
-    let mount = mounts
-        .iter()
-        .find(|mount| is_known && mount.number == stat.stx_mnt_id);
-    mount.ok_or_else(|| {
+    system::mount_of(mounts, path)?.ok_or_else(|| {
         let detail = format!("cannot tell which file system {} lies on", path.display());
         io::Error::other(detail)
     })

@@ -17,7 +17,7 @@ pub mod gaps;
 pub mod image;
 pub mod layout;
 pub mod nbd;
-mod system;
+mod uses;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -106,7 +106,7 @@ const SECTOR_DEFAULT: u32 = 512;
 
 /// True if a block device is at `path`; symbolic links are followed.
 pub fn is_device(path: &Path) -> bool {
-    system::device_at(path).is_some()
+    crate::system::device_at(path).is_some()
 }
 
 /// Opens the regular file or the block device at `path`; symbolic links are followed.

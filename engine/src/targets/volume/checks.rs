@@ -3,15 +3,16 @@
 use std::path::Path;
 use std::path::PathBuf;
 
-use rustix::fs::Dev;
-
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Place;
 use crate::error::Result;
+use crate::system::DeviceId;
+use crate::system::FileId;
+use crate::system::System;
+use crate::targets::volume::ground::Ground;
 use crate::targets::volume::open::folder_of;
 use crate::targets::volume::refused;
-use crate::targets::volume::system;
 
 pub(super) fn fits(path: &Path, found: u64, wanted: u64) -> Result<()> {
     if found >= wanted {
@@ -60,11 +61,7 @@ pub(super) fn stay_out_of_spared(path: &Path, spare: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn spare_the_ground_file(
-    path: &Path,
-    file: (Dev, u64),
-    spare: &[PathBuf],
-) -> Result<()> {
+pub(super) fn spare_the_ground_file(path: &Path, file: FileId, spare: &[PathBuf]) -> Result<()> {
     for (spared, ground) in grounds_of(spare)? {
         if ground.files.contains(&file) {
             return Err(bears(path, spared));
@@ -73,7 +70,11 @@ pub(super) fn spare_the_ground_file(
     Ok(())
 }
 
-pub(super) fn spare_the_ground_device(path: &Path, device: Dev, spare: &[PathBuf]) -> Result<()> {
+pub(super) fn spare_the_ground_device(
+    path: &Path,
+    device: DeviceId,
+    spare: &[PathBuf],
+) -> Result<()> {
     for (spared, ground) in grounds_of(spare)? {
         if ground.devices.contains(&device) {
             return Err(bears(path, spared));
@@ -83,10 +84,11 @@ pub(super) fn spare_the_ground_device(path: &Path, device: Dev, spare: &[PathBuf
 }
 
 /// What each spared folder lies on; a folder that does not exist lies on nothing.
-fn grounds_of(spare: &[PathBuf]) -> Result<Vec<(&Path, system::Ground)>> {
+fn grounds_of(spare: &[PathBuf]) -> Result<Vec<(&Path, Ground)>> {
+    let system = System::real();
     let mut grounds = Vec::new();
     for spared in spare {
-        match system::ground_of(spared) {
+        match Ground::of(&system, spared) {
             Ok(ground) => grounds.push((spared.as_path(), ground)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {

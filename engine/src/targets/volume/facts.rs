@@ -2,16 +2,18 @@
 
 use std::path::Path;
 
-use rustix::fs::Dev;
 use rustix::fs::FileType;
 use rustix::fs::OFlags;
 
 use crate::error::Result;
+use crate::system::DeviceId;
+use crate::system::System;
 use crate::targets::volume::open::device_len;
+use crate::targets::volume::open::file_id;
 use crate::targets::volume::open::look_at;
 use crate::targets::volume::open::open_at;
 use crate::targets::volume::open::sector_len;
-use crate::targets::volume::system;
+use crate::targets::volume::uses::uses_of;
 
 /// What is at a path, for a question before it is overwritten.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,9 +42,10 @@ pub fn inspect(path: &Path) -> Result<Option<TargetFacts>> {
     let Some((kind, stat)) = look_at(path)? else {
         return Ok(None);
     };
+    let system = System::real();
     if kind == FileType::RegularFile {
-        let file = (stat.st_dev, stat.st_ino);
-        let attached = system::attached_as(file).map(|device| format!("attached as {device}"));
+        let attached = system.attached_as(file_id(&stat));
+        let attached = attached.map(|device| format!("attached as {device}"));
         return Ok(Some(TargetFacts {
             len: u64::try_from(stat.st_size).unwrap_or(0),
             uses: attached.into_iter().collect(),
@@ -50,23 +53,23 @@ pub fn inspect(path: &Path) -> Result<Option<TargetFacts>> {
         }));
     }
     let file = open_at(path, OFlags::RDONLY)?;
-    let device = stat.st_rdev;
-    let partitions = system::partitions(device);
+    let device = DeviceId::from_raw(stat.st_rdev);
+    let partitions = system.partitions(device);
     Ok(Some(TargetFacts {
         is_device: true,
         len: device_len(path, &file)?,
         sector_len: Some(sector_len(path, &file)?),
-        model: system::sys_text(device, "device/model"),
-        serial: hardware_name(device),
+        model: system.own_value(device, "device/model"),
+        serial: hardware_name(&system, device),
         partitions: partitions.into_iter().map(|(name, _)| name).collect(),
-        uses: system::uses_of(device),
+        uses: uses_of(&system, device),
     }))
 }
 
 /// What a device, or the disk it is a partition of, calls itself: numbers of devices may change
 /// at a restart, this does not.
-pub(super) fn hardware_name(device: Dev) -> Option<String> {
-    let disk = system::whole_disk(device).unwrap_or(device);
+pub(super) fn hardware_name(system: &System, device: DeviceId) -> Option<String> {
+    let disk = system.whole_disk(device).unwrap_or(device);
     let names = ["wwid", "device/wwid", "device/serial", "serial", "dm/uuid"];
-    names.iter().find_map(|name| system::sys_text(disk, name))
+    names.iter().find_map(|name| system.own_value(disk, name))
 }

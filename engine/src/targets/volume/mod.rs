@@ -4,7 +4,8 @@
 //! open      a file that is made or taken over, a device that is claimed
 //! checks    every refusal before the first write: does it fit, what lies on it, who uses it
 //! facts     what is at a path, for a question before it is overwritten
-//! system    what /proc and /sys say of devices
+//! uses      who uses a device
+//! ground    what a folder that must survive lies on
 //! journal   what an interrupted restore has done already
 //! output    a file that gets its name when it is complete
 //! vhd       the footer that makes raw bytes a disk of fixed size
@@ -17,10 +18,11 @@
 mod checks;
 pub mod convert;
 mod facts;
+mod ground;
 pub mod journal;
 mod open;
 pub mod output;
-mod system;
+mod uses;
 pub mod vhd;
 
 use std::ops::Range;

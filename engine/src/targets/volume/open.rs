@@ -11,7 +11,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use rustix::fs::Dev;
 use rustix::fs::FileType;
 use rustix::fs::FlockOperation;
 use rustix::fs::Mode;
@@ -24,6 +23,9 @@ use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Place;
 use crate::error::Result;
+use crate::system::DeviceId;
+use crate::system::FileId;
+use crate::system::System;
 use crate::targets::volume::Existing;
 use crate::targets::volume::Held;
 use crate::targets::volume::Sparse;
@@ -33,7 +35,7 @@ use crate::targets::volume::VolumeTargetOptions;
 use crate::targets::volume::checks;
 use crate::targets::volume::facts;
 use crate::targets::volume::refused;
-use crate::targets::volume::system;
+use crate::targets::volume::uses::uses_of;
 
 /// A new file is for its owner: a volume holds files of everybody.
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -114,8 +116,9 @@ impl VolumeTarget {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(neither_file_nor_device(path));
         }
-        checks::spare_the_ground_file(path, (stat.st_dev, stat.st_ino), &options.spare)?;
-        if let Some(device) = system::attached_as((stat.st_dev, stat.st_ino)) {
+        let file_id = file_id(&stat);
+        checks::spare_the_ground_file(path, file_id, &options.spare)?;
+        if let Some(device) = System::real().attached_as(file_id) {
             let detail = format!("is attached as {device}; detach it first");
             return Err(refused(ErrorKind::Busy, path, detail));
         }
@@ -178,7 +181,7 @@ impl VolumeTarget {
         options: &VolumeTargetOptions,
         stat: &Stat,
     ) -> Result<Self> {
-        let device = stat.st_rdev;
+        let device = DeviceId::from_raw(stat.st_rdev);
         checks::spare_the_ground_device(path, device, &options.spare)?;
         if options.existing == Existing::Refuse {
             let detail = "is a device, all of which would be replaced; say to overwrite it or to \
@@ -187,8 +190,8 @@ impl VolumeTarget {
         }
         let file = claim(path, device)?;
         let stat = stat_of(path, &file)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::BlockDevice || stat.st_rdev != device
-        {
+        let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::BlockDevice;
+        if !is_device || DeviceId::from_raw(stat.st_rdev) != device {
             let detail = "changed while it was opened; try again";
             return Err(refused(ErrorKind::Busy, path, detail));
         }
@@ -219,14 +222,14 @@ impl VolumeTarget {
 
 /// Opens a device for ourselves alone. Nobody that can be named may be gone in a moment: whoever
 /// looks at new devices, a child that is being started.
-fn claim(path: &Path, device: Dev) -> Result<OwnedFd> {
+fn claim(path: &Path, device: DeviceId) -> Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::EXCL | OFlags::CLOEXEC;
     let mut attempt = 1;
     loop {
         match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(file) => return Ok(file),
             Err(Errno::BUSY) => {
-                let uses = system::uses_of(device);
+                let uses = uses_of(&System::real(), device);
                 if !uses.is_empty() || attempt == CLAIM_ATTEMPTS {
                     return Err(checks::in_use(path, &uses));
                 }
@@ -296,6 +299,14 @@ pub(super) fn sector_len(path: &Path, file: &OwnedFd) -> Result<u32> {
     asked.map_err(|errno| failed(path, "ask for its sectors", errno))
 }
 
+/// Which file it is, by the name the system has for it.
+pub(super) fn file_id(stat: &Stat) -> FileId {
+    FileId {
+        device: DeviceId::from_raw(stat.st_dev),
+        inode: stat.st_ino,
+    }
+}
+
 fn file_identity(stat: &Stat) -> TargetIdentity {
     TargetIdentity {
         is_device: false,
@@ -307,7 +318,7 @@ fn file_identity(stat: &Stat) -> TargetIdentity {
 
 fn device_identity(stat: &Stat, len: u64) -> TargetIdentity {
     let mut hardware = [0; 16];
-    if let Some(name) = facts::hardware_name(stat.st_rdev) {
+    if let Some(name) = facts::hardware_name(&System::real(), DeviceId::from_raw(stat.st_rdev)) {
         let hash = blake3::hash(name.as_bytes());
         hardware.copy_from_slice(&hash.as_bytes()[..16]);
     }

@@ -177,7 +177,7 @@ fn what_lies_in_an_image_on_it_must_not_be_needed_either() {
     let mut mount = mount_of(&mounts, &point).expect("a mount").clone();
     let outer = mount.device;
     mount.source = PathBuf::from(&inner);
-    mount.device = crate::sources::volume::system::device_at(Path::new(&inner)).expect("a device");
+    mount.device = crate::system::device_at(Path::new(&inner)).expect("a device");
     let somewhere = mount_of(&mounts, Path::new("/")).expect("a mount").number;
     mount.number = somewhere;
     let mut pretended = vec![mount];

@@ -1,0 +1,143 @@
+//! Snapshots of volumes: what the arguments name, and how it is read.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use blockstore::format::snapshot::SnapshotKind;
+use blockstore::operations::snapshot::{
+    FolderSpec, PartSpec, VolumeOptions, VolumePlace, VolumeSpec,
+};
+use blockstore::sources::volume::{FreezeOptions, is_device};
+
+use crate::args::{SnapshotArgs, VolumeArgs, labelled};
+use crate::commands::Context;
+use crate::exit::Failure;
+
+/// The label of a volume that is captured alone, and the beginning of those of machines.
+const LABEL: &str = "disk";
+
+/// The volumes that are asked for; nothing if folders are.
+pub(super) fn parts(args: &SnapshotArgs) -> Result<Option<(SnapshotKind, Vec<PartSpec>)>, Failure> {
+    let volumes = &args.volumes;
+    let parts = if volumes.machine.is_some() {
+        (SnapshotKind::Machine, machine(args)?)
+    } else if let Some(path) = &volumes.volume {
+        (SnapshotKind::Volume, vec![alone(path, volumes)?])
+    } else {
+        match args.paths.as_slice() {
+            [path] if is_device(path) => (SnapshotKind::Volume, vec![alone(path, volumes)?]),
+            paths => {
+                if let Some(device) = paths.iter().find(|path| is_device(path)) {
+                    let device = device.display();
+                    return Err(Failure::Usage(format!(
+                        "{device} is a device: capture it alone, or name all parts with --machine"
+                    )));
+                }
+                return Ok(None);
+            }
+        }
+    };
+    Ok(Some(parts))
+}
+
+fn alone(path: &Path, args: &VolumeArgs) -> Result<PartSpec, Failure> {
+    let changed_ranges = match args.changed_ranges.as_slice() {
+        [] => None,
+        [list] => Some(list.clone()),
+        _ => {
+            let detail = "--changed-ranges: one volume has one list";
+            return Err(Failure::Usage(detail.to_owned()));
+        }
+    };
+    Ok(PartSpec::Volume(VolumeSpec {
+        label: format!("{LABEL}0"),
+        place: place(path, args),
+        changed_ranges,
+    }))
+}
+
+fn machine(args: &SnapshotArgs) -> Result<Vec<PartSpec>, Failure> {
+    let mut lists = BTreeMap::new();
+    for list in &args.volumes.changed_ranges {
+        let (label, path) = labelled(list).ok_or_else(|| not_labelled("--changed-ranges", list))?;
+        lists.insert(label, path.to_owned());
+    }
+    let mut parts = Vec::new();
+    for path in &args.paths {
+        let (label, path) = labelled(path).ok_or_else(|| not_labelled("--machine", path))?;
+        let path = path.to_owned();
+        let is_volume = label.starts_with(LABEL) || is_device(&path) || is_url(&path);
+        parts.push(if is_volume {
+            PartSpec::Volume(VolumeSpec {
+                place: place(&path, &args.volumes),
+                changed_ranges: lists.remove(&label),
+                label,
+            })
+        } else {
+            PartSpec::Folder(FolderSpec { label, path })
+        });
+    }
+    match lists.keys().next() {
+        None => Ok(parts),
+        Some(label) => Err(Failure::Usage(format!(
+            "--changed-ranges: there is no volume {label:?}"
+        ))),
+    }
+}
+
+fn not_labelled(option: &str, path: &Path) -> Failure {
+    let path = path.display();
+    Failure::Usage(format!("{option}: {path}: expected LABEL=PATH"))
+}
+
+fn is_url(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    text.starts_with("nbd://") || text.starts_with("nbd+unix://")
+}
+
+fn place(path: &Path, args: &VolumeArgs) -> VolumePlace {
+    if is_url(path) {
+        return VolumePlace::Nbd(path.to_string_lossy().into_owned());
+    }
+    match args.format.image() {
+        Some(format) if !is_device(path) => VolumePlace::Image(path.to_owned(), format),
+        _ => VolumePlace::Path(path.to_owned()),
+    }
+}
+
+pub(super) fn options(context: &Context<'_>, args: &VolumeArgs) -> Result<VolumeOptions, Failure> {
+    let mut options = VolumeOptions::new(&context.environment.temporary);
+    options.cutting = args.chunker;
+    if args.no_hints {
+        options.hints = None;
+    }
+    options.freeze.clone_from(&args.freeze);
+    options.freeze_options = FreezeOptions {
+        limit: Duration::from_secs(args.freeze_limit),
+        ..FreezeOptions::new(needed(context)?)
+    };
+    options.allow_inconsistent = args.allow_inconsistent;
+    Ok(options)
+}
+
+/// What this program writes to, or cannot do without.
+fn needed(context: &Context<'_>) -> Result<Vec<PathBuf>, Failure> {
+    let mut needed = kept(context)?;
+    needed.push(context.environment.temporary.clone());
+    needed.extend(std::env::current_exe().ok());
+    Ok(needed)
+}
+
+/// Where the note lies of how far the restore of a device is; that of a file lies beside it.
+pub(super) fn usual_state_folder(context: &Context<'_>, target: &Path) -> Option<PathBuf> {
+    let folder = context.cache_path()?;
+    (is_device(target) && folder.is_dir()).then_some(folder)
+}
+
+/// The repository and what is kept on this machine: no restore may overwrite them.
+pub(super) fn kept(context: &Context<'_>) -> Result<Vec<PathBuf>, Failure> {
+    let mut kept = vec![context.repository_path()?.to_owned()];
+    kept.extend(context.cache_path());
+    Ok(kept)
+}
