@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::format::entry::{Extent, ExtentKind};
-use crate::format::id::{ChunkId, SessionId};
+use crate::format::entry::{Content, Extent, ExtentKind, ExtentsRoot};
+use crate::format::id::{ChunkId, PageId, SessionId};
 use crate::format::snapshot::{PageRoot, Root, Snapshot, Tracking};
 use crate::format::volume::{DIVISION, LayoutInfo, MediumInfo, VolumeInfo};
 use crate::pipeline::ingest::Ingest;
 use crate::repository::Repository;
+use crate::repository::chunks::ChunkReader;
+use crate::repository::manifest::content::ExtentCursor;
 use crate::repository::manifest::cuts::CutsBuilder;
 use crate::repository::manifest::extents::ExtentsBuilder;
 use crate::repository::session::SessionOptions;
@@ -131,4 +133,25 @@ fn store(ingest: &Ingest<'_>, label: &str, volume: &SampleVolume) -> Result<Root
         volume: Some(known),
         ..Root::volume(label.as_bytes().to_vec(), page, built.child.len)
     })
+}
+
+/// The leaf pages of a volume, and the bytes of each, in order.
+pub fn leaf_pages(repository: &Repository, root: &Root) -> Vec<(PageId, u64)> {
+    let reader = ChunkReader::new(repository, 0).expect("the index loads");
+    let content = Content::Tree(ExtentsRoot {
+        len: root.bytes,
+        page: root.page,
+        level: root.level,
+    });
+    let (mut cursor, mut leaves) = (ExtentCursor::new(&reader, &content), Vec::new());
+    while let Some(page) = cursor.ahead() {
+        if page.level == 0 {
+            leaves.push((page.child.page, page.child.len));
+            cursor.skip_page();
+        } else {
+            let lost = cursor.open_page().expect("the backend works");
+            assert!(lost.is_none(), "{lost:?}");
+        }
+    }
+    leaves
 }
