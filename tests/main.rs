@@ -9,10 +9,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod architecture;
+mod changes;
 mod conflict;
 mod excludes;
 mod failures;
 mod media;
+mod merge;
 mod roundtrip;
 mod scene;
 mod sessions;

@@ -72,6 +72,7 @@ pub use operations::cat::cat;
 pub use operations::check::{CheckOptions, CheckReport, check};
 pub use operations::diff::{DiffReport, Difference, diff};
 pub use operations::list::{ListReport, Listed, list};
+pub use operations::merge::{MergeMode, MergeOptions, MergeReport, merge};
 pub use operations::restore::{RestoreOptions, RestoreReport, restore};
 pub use operations::restore_volume::{
     ExportFormat, ExportVolumeOptions, RestoreVolumeOptions, RestoreVolumeReport,

@@ -15,7 +15,7 @@ pub(crate) use location::Location;
 pub(crate) use size::ByteSize;
 pub(crate) use verbs::{
     CatArgs, CheckArgs, CompletionsArgs, ConflictChoice, DebugArgs, DebugSubject, DiffArgs,
-    ExcludeArgs, InitArgs, LsArgs, ManArgs, RestoreArgs, SnapshotArgs, SnapshotsArgs,
+    ExcludeArgs, InitArgs, LsArgs, ManArgs, MergeArgs, RestoreArgs, SnapshotArgs, SnapshotsArgs,
 };
 pub(crate) use volumes::{ExportArgs, RestoreVolumeArgs, VolumeArgs, labelled};
 
@@ -113,6 +113,7 @@ pub(crate) enum Command {
     Restore(RestoreArgs),
     Export(ExportArgs),
     Diff(DiffArgs),
+    Merge(MergeArgs),
     Check(CheckArgs),
     /// Show how much is stored, and how well it is shared
     #[command(after_help = "Example:\n  blockstore stats --repo /backup --json")]
@@ -158,6 +159,8 @@ mod tests {
             "stats --quiet --verbose",
             "stats --threads 0",
             "snapshot",
+            "merge",
+            "merge latest",
             "restore latest",
         ] {
             let words = std::iter::once("blockstore").chain(line.split(' '));

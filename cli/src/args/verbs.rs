@@ -230,6 +230,39 @@ pub(crate) struct DiffArgs {
     pub(crate) after: String,
 }
 
+/// Make a snapshot out of others, without reading any file content
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  blockstore merge --repo /backup 3f1c latest
+  blockstore merge --repo /backup latest~2 latest~1 latest --keep-deleted --tag weekly
+
+Only the descriptions of the snapshots are read, and nothing that is stored is moved. What a folder
+of a later snapshot covers is taken from it; folders that no later one covers stay. A folder inside
+one of an earlier snapshot takes its place there; if the folders on the way are missing, it becomes a
+root of its own. Of volumes the last snapshot that has one gives it. The snapshots stay as they are,
+and the new one needs none of them.")]
+pub(crate) struct MergeArgs {
+    /// The snapshot to begin with
+    #[arg(value_name = "BASE")]
+    pub(crate) base: String,
+    /// What to lay over it; of several a later one wins
+    #[arg(required = true, value_name = "NEWER")]
+    pub(crate) newer: Vec<String>,
+    /// Keep files and folders that a later snapshot does not have any more
+    #[arg(long)]
+    pub(crate) keep_deleted: bool,
+    /// A word for finding the new snapshot; may be repeated
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
+    /// Name of the machine [default: that of the last snapshot]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Option<String>,
+    /// Store nothing, say what would be stored
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 /// Is everything there, and whole?
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  blockstore check --repo /backup --read-data")]

@@ -8,6 +8,7 @@ mod export;
 mod generate;
 mod init;
 mod ls;
+mod merge;
 mod restore;
 mod restore_volume;
 mod snapshot;
@@ -49,6 +50,7 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Outcome, Failure> {
         Command::Restore(args) => restore::run(&context, args),
         Command::Export(args) => export::run(&context, args),
         Command::Diff(args) => diff::run(&context, args),
+        Command::Merge(args) => merge::run(&context, args),
         Command::Check(args) => check::run(&context, args),
         Command::Stats => stats::run(&context),
         Command::Debug(args) => debug::run(&context, args),

@@ -8,6 +8,7 @@ use blockstore::observe::{Problem, ProblemKind};
 use blockstore::operations::check::{CheckReport, Finding, FindingKind};
 use blockstore::operations::diff::{DiffReport, Difference};
 use blockstore::operations::inspect::Inspection;
+use blockstore::operations::merge::MergeReport;
 use blockstore::operations::restore::RestoreReport;
 use blockstore::operations::restore_volume::{RestoreVolumeReport, VerifyVolumeReport};
 use blockstore::operations::stats::StatsReport;
@@ -74,6 +75,27 @@ pub(crate) fn snapshot_saved(
         format!("a snapshot would hold {sums}{tail}; nothing was stored")
     } else {
         format!("snapshot {} saved: {sums}{tail}", short_id(snapshot))
+    }
+}
+
+/// What a merge came to.
+pub(crate) fn merged(report: &MergeReport, problems: u64, dry_run: bool, took: Duration) -> String {
+    let totals = &report.snapshot.totals;
+    let sums = format!(
+        "{} ({} made anew), {}, {} ({} stored) in {}",
+        counted(report.snapshot.roots.len() as u64, "root", "roots"),
+        count(report.roots_built),
+        counted(totals.files, "file", "files"),
+        bytes(totals.bytes),
+        bytes(totals.stored_bytes),
+        duration(took),
+    );
+    let (of, tail) = (report.merged.len() as u64, with_problems(problems));
+    if dry_run {
+        format!("a merge of {of} snapshots would hold {sums}{tail}; nothing was stored")
+    } else {
+        let id = short_id(&report.snapshot);
+        format!("snapshot {id} merged of {of} snapshots: {sums}{tail}")
     }
 }
 
@@ -393,6 +415,21 @@ mod tests {
         let dry = snapshot_saved(&snapshot, 1, true, took);
         let expected = format!("a snapshot would hold {text}, with 1 problem; nothing was stored");
         assert_eq!(dry, expected);
+    }
+
+    #[test]
+    fn a_merge_is_one_sentence() {
+        let report = samples::merge();
+        let took = Duration::from_millis(2_300);
+        let text = "1 root (1 made anew), 106,201 files, 1.6 GiB (4.0 MiB stored) in 2.3 s";
+        let saved = merged(&report, 0, false, took);
+        assert_eq!(
+            saved,
+            format!("snapshot 3f3f3f3f merged of 2 snapshots: {text}")
+        );
+        let dry = merged(&report, 2, true, took);
+        let expected = "a merge of 2 snapshots would hold ".to_owned() + text;
+        assert_eq!(dry, expected + ", with 2 problems; nothing was stored");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use blockstore::operations::check::{CheckReport, Finding, FindingKind};
 use blockstore::operations::diff::{DiffReport, Difference};
 use blockstore::operations::inspect::Inspection;
 use blockstore::operations::list::ListReport;
+use blockstore::operations::merge::MergeReport;
 use blockstore::operations::restore::RestoreReport;
 use blockstore::operations::stats::StatsReport;
 use blockstore::repository::Repository;
@@ -112,6 +113,16 @@ pub(crate) struct SnapshotReport {
     problems: Vec<ProblemInfo>,
     seconds: f64,
     dry_run: bool,
+}
+
+/// `merge`
+#[derive(Debug, Serialize)]
+pub(crate) struct MergeSummary {
+    #[serde(flatten)]
+    report: SnapshotReport,
+    merged: Vec<String>,
+    roots_taken_over: u64,
+    roots_built: u64,
 }
 
 /// `snapshots`
@@ -388,6 +399,22 @@ impl SnapshotReport {
             problems: ProblemInfo::list(problems),
             seconds: took.as_secs_f64(),
             dry_run,
+        }
+    }
+}
+
+impl MergeSummary {
+    pub(crate) fn of(
+        report: &MergeReport,
+        problems: &Problems,
+        took: Duration,
+        dry_run: bool,
+    ) -> Self {
+        Self {
+            report: SnapshotReport::of(&report.snapshot, problems, took, dry_run),
+            merged: report.merged.iter().map(ToString::to_string).collect(),
+            roots_taken_over: report.roots_taken_over,
+            roots_built: report.roots_built,
         }
     }
 }
@@ -739,6 +766,10 @@ mod tests {
             (
                 "snapshot",
                 value(SnapshotReport::of(&snapshot, &problems, took, false)),
+            ),
+            (
+                "merge",
+                value(MergeSummary::of(&samples::merge(), &problems, took, false)),
             ),
             ("snapshots", value(list)),
             ("ls", value(EntryLine::of(b"/\xff", &symlink))),

@@ -8,6 +8,7 @@ use blockstore::format::snapshot::{
     Consistency, PageRoot, Root, Snapshot, SnapshotKind, Totals, Tracking,
 };
 use blockstore::observe::{Problem, ProblemKind};
+use blockstore::operations::merge::MergeReport;
 
 /// A snapshot with one root whose name is no text.
 pub(crate) fn snapshot() -> Snapshot {
@@ -51,6 +52,16 @@ pub(crate) fn snapshot() -> Snapshot {
             unchanged_files: 106_000,
         },
         base: 0,
+    }
+}
+
+/// That snapshot, as if it had been merged of two.
+pub(crate) fn merge() -> MergeReport {
+    MergeReport {
+        snapshot: snapshot(),
+        merged: vec![SessionId([1; 16]), SessionId([2; 16])],
+        roots_taken_over: 0,
+        roots_built: 1,
     }
 }
 

@@ -194,6 +194,26 @@ impl FolderPath {
         Self(path)
     }
 
+    /// The folder that `below` is, seen from this one.
+    #[must_use]
+    pub fn join(&self, below: &Self) -> Self {
+        match (self.0.as_slice(), below.0.as_slice()) {
+            (_, []) => self.clone(),
+            ([], _) => below.clone(),
+            (folder, below) => Self([folder, &[0], below].concat()),
+        }
+    }
+
+    /// Path of `other` seen from this folder: the inverse of `join`; nothing if it lies elsewhere.
+    pub fn below(&self, other: &Self) -> Option<Self> {
+        let rest = other.0.strip_prefix(self.0.as_slice())?;
+        match (self.0.as_slice(), rest) {
+            ([], _) | (_, []) => Some(Self(rest.to_vec())),
+            (_, [0, rest @ ..]) => Some(Self(rest.to_vec())),
+            _ => None,
+        }
+    }
+
     /// Where this folder's own entry lies; the root's is the empty name in the root.
     pub fn as_entry(&self) -> TreePath {
         let mut names = self.0.rsplitn(2, |&byte| byte == 0);
@@ -300,6 +320,18 @@ mod tests {
         assert_eq!(path.as_entry().as_folder(), path);
         assert_eq!(path.as_entry().to_bytes(), b"a/b");
         assert_eq!(FolderPath::root().as_entry(), TreePath::default());
+    }
+
+    #[test]
+    fn joining_a_path_and_taking_it_off_again_gives_it_back() {
+        let (root, a) = (FolderPath::root(), FolderPath::root().child(b"a"));
+        let a_b = a.child(b"b");
+        for (folder, below) in [(&root, &root), (&root, &a_b), (&a, &root), (&a, &a_b)] {
+            assert_eq!(folder.below(&folder.join(below)).as_ref(), Some(below));
+        }
+        assert_eq!(a.join(&a.child(b"b")), a.child(b"a").child(b"b"));
+        assert_eq!(a_b.below(&a), None);
+        assert_eq!(a.below(&FolderPath::root().child(b"ab")), None);
     }
 
     #[test]

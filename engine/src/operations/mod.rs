@@ -12,6 +12,7 @@ pub mod diff_volume;
 pub mod inspect;
 pub mod list;
 pub mod map_volume;
+pub mod merge;
 pub mod restore;
 pub mod restore_volume;
 pub mod select;

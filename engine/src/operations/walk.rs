@@ -32,8 +32,13 @@ pub(crate) fn is_a_volume(root: &Root) -> Error {
 
 /// Where the entry was on its machine: the name of the root, then the path in it.
 pub(crate) fn absolute_path(root: &Root, path: &TreePath) -> Vec<u8> {
+    path_below(&root.name, path)
+}
+
+/// The same, by the name of the root alone.
+pub(crate) fn path_below(name: &[u8], path: &TreePath) -> Vec<u8> {
     let below = path.to_bytes();
-    let mut absolute = root.name.clone();
+    let mut absolute = name.to_vec();
     if !below.is_empty() && absolute.last() != Some(&b'/') {
         absolute.push(b'/');
     }

@@ -91,12 +91,32 @@ impl<'r> Session<'r> {
         writer: &Writer,
         options: SessionOptions,
     ) -> Result<Self> {
-        let (id, base) = announce(repository, writer)?;
+        let announced = announce(repository, writer)?;
+        Self::announced(repository, repository.index()?, announced, options)
+    }
+
+    /// The same, by an index of the caller's.
+    pub(crate) fn begin_with_index(
+        repository: &'r Repository,
+        index: &'r Index,
+        writer: &Writer,
+        options: SessionOptions,
+    ) -> Result<Self> {
+        let announced = announce(repository, writer)?;
+        Self::announced(repository, index, announced, options)
+    }
+
+    fn announced(
+        repository: &'r Repository,
+        index: &'r Index,
+        (id, base): (SessionId, u32),
+        options: SessionOptions,
+    ) -> Result<Self> {
         Ok(Self {
             repository,
-            index: repository.index()?,
+            index,
             kept_runs: Mutex::default(),
-            absent: absent_packs(repository)?,
+            absent: absent_packs(repository, index)?,
             id,
             base,
             options,
@@ -270,12 +290,10 @@ impl<'r> Session<'r> {
         let payload = snapshot.encode();
         // Names and counts come from outside: what no reader would take must not be committed.
         if let Err(error) = Snapshot::decode(&payload, self.id) {
-            let detail = format!("cannot be stored: {error}");
-            return Err(Error::new(
-                ErrorKind::LimitExceeded,
-                Place::Object(name),
-                detail,
-            ));
+            self.abandon();
+            let detail = format!("would be more than a snapshot can hold: {error}");
+            let place = Place::Object(name);
+            return Err(Error::new(ErrorKind::LimitExceeded, place, detail));
         }
         let bytes = self.encode(SealedKind::Commit, &name, &payload)?;
         match backend.put(&name, &bytes) {
@@ -408,13 +426,13 @@ fn newest_plan(repository: &Repository) -> Result<u32> {
 }
 
 /// The packs that the index speaks of and that are not there in the length it says.
-fn absent_packs(repository: &Repository) -> Result<HashSet<ObjectName>> {
+fn absent_packs(repository: &Repository, index: &Index) -> Result<HashSet<ObjectName>> {
     let listed = repository.backend().list(ObjectKind::Pack)?;
     let there: HashSet<_> = listed
         .into_iter()
         .map(|info| (info.name, info.len))
         .collect();
-    let indexed = repository.index()?.packs();
-    let absent = indexed.filter(|pack| !there.contains(&(pack.name(), pack.object_len)));
+    let absent = index.packs();
+    let absent = absent.filter(|pack| !there.contains(&(pack.name(), pack.object_len)));
     Ok(absent.map(|pack| pack.name()).collect())
 }

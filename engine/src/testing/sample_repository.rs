@@ -122,6 +122,12 @@ impl SampleTree {
         self.put(path, SampleNode::Other(node))
     }
 
+    /// Puts an entry with metadata of its own where it is said, and nothing above it.
+    pub fn entry(&mut self, path: TreePath, metadata: Metadata, node: SampleNode) -> &mut Self {
+        self.entries.insert(path, (metadata, node));
+        self
+    }
+
     /// Removes one entry.
     pub fn remove(&mut self, path: &str) -> &mut Self {
         self.entries.remove(&tree_path(path));

@@ -20,6 +20,17 @@ const SMB2: u64 = 0xfe53_4d42;
 const CEPH: u64 = 0x00c3_6400;
 const NINE_P: u64 = 0x0102_1997;
 
+/// How the holes of a file are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sources) enum Holes {
+    /// In the map of its extents: `SEEK_HOLE` depends on what is in the cache.
+    Mapped,
+    /// By `SEEK_HOLE`.
+    Sought,
+    /// Not at all.
+    Unknown,
+}
+
 /// Kind of a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sources) struct FileSystem {
@@ -45,10 +56,14 @@ impl FileSystem {
         }
     }
 
-    /// True where a hole that `SEEK_HOLE` reports certainly reads as zeros. Elsewhere (ZFS and
+    /// How holes are found: where the answer is certain that they read as zeros. Elsewhere (ZFS and
     /// others have reported holes over data not yet written) everything is read.
-    pub(in crate::sources) fn reports_holes_truly(self) -> bool {
-        matches!(self.magic, EXT | XFS | BTRFS | TMPFS | F2FS | BCACHEFS)
+    pub(in crate::sources) fn holes(self) -> Holes {
+        match self.magic {
+            EXT | XFS => Holes::Mapped,
+            BTRFS | TMPFS | F2FS | BCACHEFS => Holes::Sought,
+            _ => Holes::Unknown,
+        }
     }
 }
 
@@ -64,10 +79,10 @@ mod tests {
     #[test]
     fn only_file_systems_on_the_list_have_their_holes_believed() {
         for magic in [EXT, XFS, BTRFS, TMPFS, F2FS, BCACHEFS] {
-            assert!(FileSystem { magic }.reports_holes_truly(), "{magic:x}");
+            assert_ne!(FileSystem { magic }.holes(), Holes::Unknown, "{magic:x}");
         }
         for magic in [ZFS, NFS, CIFS, 0x6573_5546, 0x4d44, 0] {
-            assert!(!FileSystem { magic }.reports_holes_truly(), "{magic:x}");
+            assert_eq!(FileSystem { magic }.holes(), Holes::Unknown, "{magic:x}");
         }
     }
 

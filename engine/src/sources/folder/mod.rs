@@ -11,6 +11,7 @@
 
 mod error;
 mod excludes;
+mod fiemap;
 mod file;
 pub(in crate::sources) mod file_system;
 mod listing;

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::pipeline::ReadAt;
-use crate::sources::folder::file_system::FileSystem;
+use crate::sources::folder::file_system::{FileSystem, Holes};
 use crate::sources::folder::sparse::DataRuns;
 use crate::sources::volume::allocation::AllocationBuilder;
 use crate::sources::volume::{
@@ -38,8 +38,7 @@ pub struct FileVolume {
     file: File,
     identity: Identity,
     opened: Seen,
-    /// The file system is on the list of those that tell the truth about holes.
-    reports_holes: bool,
+    holes: Holes,
     /// It was found to lie all the same.
     lied: AtomicBool,
 }
@@ -63,12 +62,12 @@ impl FileVolume {
             let detail = "is not a regular file";
             return Err(Error::new(ErrorKind::InvalidInput, place(), detail));
         }
-        let reports_holes = FileSystem::of(file.as_fd()).is_ok_and(FileSystem::reports_holes_truly);
+        let holes = FileSystem::of(file.as_fd()).map_or(Holes::Unknown, FileSystem::holes);
         Ok(Self {
             identity: identity(path),
             opened: Seen::of(&metadata),
             file,
-            reports_holes,
+            holes,
             lied: AtomicBool::new(false),
         })
     }
@@ -226,10 +225,10 @@ impl VolumeSource for FileVolume {
 
     fn allocation(&self, range: Range<u64>) -> Result<Vec<Allocated>> {
         check_range(&self.identity.location, &range, self.opened.len)?;
-        if !self.reports_holes || self.lied.load(Ordering::Relaxed) {
+        if self.holes == Holes::Unknown || self.lied.load(Ordering::Relaxed) {
             return Ok(AllocationBuilder::new(range).finish());
         }
-        let runs = DataRuns::of(self.file.as_fd(), range.clone(), true);
+        let runs = DataRuns::of(self.file.as_fd(), range.clone(), self.holes);
         self.allocation_from(&range, runs)
             .map_err(|e| self.error("asking where the image has data", e))
     }
