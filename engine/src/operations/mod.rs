@@ -8,8 +8,10 @@
 pub mod cat;
 pub mod check;
 pub mod diff;
+pub mod diff_volume;
 pub mod inspect;
 pub mod list;
+pub mod map_volume;
 pub mod merge;
 pub mod restore;
 pub mod restore_volume;
@@ -18,3 +20,4 @@ pub mod select_volume;
 pub mod snapshot;
 pub mod stats;
 pub(crate) mod walk;
+pub(crate) mod walk_volume;

@@ -1,8 +1,10 @@
-//! What a person means by `SNAP:PATH`: everything, or one entry of one root.
+//! What a person means by `SNAP:PATH`: everything, or one entry of one folder that was captured.
+//!
+//! Deliberately absent: volumes, which have no entries (`select_volume`).
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::entry::{FolderPath, TreePath, is_valid_name};
-use crate::format::snapshot::{Root, Snapshot};
+use crate::format::snapshot::{Root, RootType, Snapshot};
 use crate::format::tree::TreeItem;
 use crate::operations::walk;
 use crate::repository::chunks::ChunkReader;
@@ -22,8 +24,8 @@ pub enum Selected {
     },
 }
 
-/// Finds `path` in `snapshot`. Empty is everything. A path that begins with the name of a root is
-/// taken below it; in a snapshot of one root a relative path is taken from there.
+/// Finds `path` in `snapshot`. Empty is everything. A path that begins with the name of a root, or
+/// with its label, is taken below it; in a snapshot of one root a relative path is taken from there.
 pub fn select(reader: &ChunkReader<'_>, snapshot: &Snapshot, path: &[u8]) -> Result<Selected> {
     let names = components(path)?;
     let absolute = path.first() == Some(&b'/');
@@ -36,10 +38,22 @@ pub fn select(reader: &ChunkReader<'_>, snapshot: &Snapshot, path: &[u8]) -> Res
             return Ok(Selected::Entry { root, item });
         }
     }
+    Err(not_there(snapshot, &names, path))
+}
+
+fn not_there(snapshot: &Snapshot, names: &[&[u8]], path: &[u8]) -> Error {
+    let named = |root: &&Root| names.first().is_some_and(|name| root.name == *name);
+    if let Some(root) = snapshot.roots.iter().filter(is_volume).find(named) {
+        return walk::is_a_volume(root);
+    }
     let roots = snapshot.roots.iter().map(|root| shown(&root.name));
     let roots = roots.collect::<Vec<_>>().join(", ");
     let detail = format!("is not in this snapshot, which holds {roots}");
-    Err(Error::new(ErrorKind::NotFound, walk::place(path), detail))
+    Error::new(ErrorKind::NotFound, walk::place(path), detail)
+}
+
+fn is_volume(root: &&Root) -> bool {
+    root.root_type == RootType::Extents
 }
 
 /// The entry at `path` in the tree of `root`; reads the pages on the way to it alone.
@@ -78,14 +92,24 @@ fn components(path: &[u8]) -> Result<Vec<&[u8]>> {
 
 /// The roots that may hold the path, longest name first, and what is left of it below each.
 fn candidates(snapshot: &Snapshot, names: &[&[u8]], absolute: bool) -> Vec<(usize, TreePath)> {
+    let is_tree = |root: &Root| root.root_type == RootType::Tree;
+    let trees = snapshot.roots.iter().enumerate();
+    let trees = trees.filter(|(_, root)| is_tree(root));
     if !absolute {
-        return match snapshot.roots.len() {
-            1 => vec![(0, tree_path(names))],
-            _ => Vec::new(),
-        };
+        let labelled = trees.filter_map(|(index, root)| match names {
+            [label, below @ ..] if root.name == *label => Some((index, tree_path(below))),
+            _ => None,
+        });
+        let mut found: Vec<_> = labelled.collect();
+        if let [root] = snapshot.roots.as_slice()
+            && is_tree(root)
+        {
+            found.push((0, tree_path(names)));
+        }
+        return found;
     }
     let mut found = Vec::new();
-    for (index, root) in snapshot.roots.iter().enumerate() {
+    for (index, root) in trees.filter(|(_, root)| root.name.first() == Some(&b'/')) {
         let root_names: Vec<_> = root.name.split(|&byte| byte == b'/').collect();
         let root_names: Vec<_> = root_names.into_iter().filter(|n| !n.is_empty()).collect();
         if let Some(below) = names.strip_prefix(root_names.as_slice()) {
@@ -112,10 +136,12 @@ mod tests {
 
     use super::*;
     use crate::error::Place;
+    use crate::format::entry::ExtentKind;
     use crate::format::name::ObjectKind;
     use crate::storage::memory::MemoryBackend;
     use crate::testing::recording_backend::{RecordingBackend, Subject, Verb};
     use crate::testing::sample_repository::{self, SampleTree, small_frames};
+    use crate::testing::sample_volumes::{self, SampleVolume, Stretch};
 
     fn selected(roots: &[(&str, &SampleTree)], path: &str) -> Result<String> {
         let backend = Arc::new(MemoryBackend::new());
@@ -174,6 +200,60 @@ mod tests {
         }
         let refused = selected(&[("/", &tree)], "etc/../etc").unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_folder_of_a_machine_is_found_by_its_label_and_its_volumes_have_no_entries() {
+        let mut tree = SampleTree::new();
+        tree.file("etc/config", b"x".to_vec());
+        let backend = Arc::new(MemoryBackend::new());
+        let repository = sample_repository::create(backend);
+        let disk = SampleVolume::new(vec![Stretch::Without(ExtentKind::Hole, 512)]);
+        let snapshot = sample_volumes::commit(
+            &repository,
+            small_frames(),
+            &[("disk0", &disk)],
+            &[("config", &tree), ("etc", &tree)],
+        );
+        let reader = ChunkReader::new(&repository, 1 << 20).unwrap();
+        for (path, expected) in [
+            ("config", "1:"),
+            ("config/etc/config", "1:etc/config"),
+            ("./etc//etc/", "2:etc"),
+        ] {
+            let Selected::Entry { root, item } =
+                select(&reader, &snapshot, path.as_bytes()).unwrap()
+            else {
+                panic!("{path} is one entry");
+            };
+            assert_eq!(format!("{root}:{}", item.path()), expected);
+        }
+        for (path, kind, told) in [
+            ("disk0", ErrorKind::InvalidInput, "is a volume"),
+            ("disk0/etc", ErrorKind::InvalidInput, "is a volume"),
+            ("/config", ErrorKind::NotFound, "disk0, config, etc"),
+            ("none", ErrorKind::NotFound, "disk0, config, etc"),
+        ] {
+            let error = select(&reader, &snapshot, path.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), kind, "{path}");
+            assert!(error.to_string().contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_label_of_the_only_root_goes_before_an_entry_of_that_name() {
+        let mut tree = SampleTree::new();
+        tree.file("config/inner", b"x".to_vec())
+            .file("other", b"x".to_vec());
+        let roots = [("config", &tree)];
+        for (path, expected) in [
+            ("config", "0:"),
+            ("config/other", "0:other"),
+            ("config/inner", "0:config/inner"),
+            ("other", "0:other"),
+        ] {
+            assert_eq!(selected(&roots, path).unwrap(), expected, "{path}");
+        }
     }
 
     #[test]

@@ -174,3 +174,128 @@ fn partitions(root: &Root) -> String {
         more => format!("{} and {more} more", named.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::volume::LayoutInfo;
+    use crate::testing::sample_volumes::{self, LABELS, machine};
+
+    fn partition(number: u32, offset: u64, len: u64) -> PartitionInfo {
+        PartitionInfo {
+            number,
+            offset,
+            len,
+            sound: 1,
+            ..PartitionInfo::default()
+        }
+    }
+
+    /// A machine of two volumes of 1000 bytes and a folder; the first volume has partitions, of
+    /// which 3 overlaps, 4 is empty, 5 reaches beyond the volume and 6 beyond every number.
+    fn sample() -> Snapshot {
+        let mut snapshot = machine(1_000);
+        let layout = LayoutInfo {
+            partitions: vec![
+                partition(1, 100, 200),
+                partition(12, 300, 700),
+                PartitionInfo {
+                    sound: 0,
+                    ..partition(3, 300, 200)
+                },
+                partition(4, 10, 0),
+                partition(5, 900, 101),
+                partition(6, u64::MAX, u64::MAX),
+            ],
+            ..LayoutInfo::default()
+        };
+        let info = sample_volumes::info(layout);
+        snapshot.roots[0].volume = Some(info);
+        snapshot
+    }
+
+    fn found(snapshot: &Snapshot, path: &str) -> Result<Option<(usize, Option<Range<u64>>)>> {
+        let found = select_volume(snapshot, path.as_bytes())?;
+        Ok(found.map(|volume| (volume.index, volume.part())))
+    }
+
+    #[test]
+    fn a_volume_is_found_by_its_label_and_a_partition_by_its_number() {
+        let snapshot = sample();
+        for (path, expected) in [
+            ("disk0", (0, None)),
+            ("disk0/", (0, None)),
+            ("./disk1", (1, None)),
+            ("disk0/p1", (0, Some(100..300))),
+            ("disk0//p12/", (0, Some(300..1_000))),
+        ] {
+            assert_eq!(found(&snapshot, path).unwrap(), Some(expected), "{path}");
+        }
+        let part = select_volume(&snapshot, b"disk0/p12").unwrap().unwrap();
+        assert_eq!(
+            (part.name(), part.range()),
+            (b"disk0/p12".to_vec(), 300..1_000)
+        );
+        let whole = select_volume(&snapshot, b"disk1").unwrap().unwrap();
+        assert_eq!((whole.name(), whole.range()), (b"disk1".to_vec(), 0..1_000));
+    }
+
+    #[test]
+    fn an_empty_path_is_the_only_volume_and_of_several_none() {
+        let mut snapshot = sample();
+        let error = found(&snapshot, "").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains(&LABELS.join(", ")), "{error}");
+        snapshot.roots.remove(0);
+        assert_eq!(found(&snapshot, "").unwrap(), Some((0, None)));
+    }
+
+    #[test]
+    fn what_means_folders_is_left_to_those_who_read_folders() {
+        let mut snapshot = sample();
+        for path in ["config", "config/etc/p1", "/", "/disk0"] {
+            assert_eq!(found(&snapshot, path).unwrap(), None, "{path}");
+        }
+        snapshot.roots.drain(..2);
+        for path in ["", "disk0", "x"] {
+            assert_eq!(found(&snapshot, path).unwrap(), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_with_what_there_is() {
+        let snapshot = sample();
+        let (not_found, refused) = (ErrorKind::NotFound, ErrorKind::InvalidInput);
+        for (path, kind, told) in [
+            ("disk2", not_found, "disk0, disk1, config"),
+            ("disk0/p2", not_found, "p1, p12, p3"),
+            ("disk1/p1", not_found, "no partitions"),
+            ("disk0/p3", refused, "whole volume"),
+            ("disk0/p4", refused, "whole volume"),
+            ("disk0/p5", refused, "whole volume"),
+            ("disk0/p6", refused, "whole volume"),
+            ("disk0/p01", refused, "as disk0/p2"),
+            ("disk0/p+1", refused, "as disk0/p2"),
+            ("disk0/p", refused, "as disk0/p2"),
+            ("disk0/etc", refused, "as disk0/p2"),
+            ("disk0/p99999999999", refused, "as disk0/p2"),
+            ("disk0/p1/etc", refused, "more in it"),
+        ] {
+            let error = found(&snapshot, path).unwrap_err();
+            assert_eq!(error.kind(), kind, "{path}");
+            assert!(error.to_string().contains(told), "{path}: {error}");
+        }
+    }
+
+    #[test]
+    fn of_very_many_partitions_an_error_names_some() {
+        let mut snapshot = sample();
+        let partitions = (10..1_000).map(|number| partition(number, 0, 1)).collect();
+        snapshot.roots[1].volume = Some(sample_volumes::info(LayoutInfo {
+            partitions,
+            ..LayoutInfo::default()
+        }));
+        let error = found(&snapshot, "disk1/p1").unwrap_err().to_string();
+        assert!(error.ends_with("p41 and 958 more"), "{error}");
+    }
+}

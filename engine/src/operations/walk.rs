@@ -20,15 +20,14 @@ pub(crate) fn cursor<'r>(
 ) -> Result<Cursor<'r, Tree>> {
     match root.root_type {
         RootType::Tree => Ok(Cursor::new(reader, root.page, root.level, start)),
-        RootType::Extents => {
-            let detail = "is a volume: it has no entries";
-            Err(Error::new(
-                ErrorKind::Unsupported,
-                place(&root.name),
-                detail,
-            ))
-        }
+        RootType::Extents => Err(is_a_volume(root)),
     }
+}
+
+/// Why what wants entries cannot go on.
+pub(crate) fn is_a_volume(root: &Root) -> Error {
+    let detail = "is a volume: it has bytes and partitions, not files";
+    Error::new(ErrorKind::InvalidInput, place(&root.name), detail)
 }
 
 /// Where the entry was on its machine: the name of the root, then the path in it.

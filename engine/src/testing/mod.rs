@@ -14,6 +14,7 @@ pub mod prepared;
 pub mod random;
 pub mod recording_backend;
 pub mod sample_repository;
+pub mod sample_volumes;
 pub mod seeds;
 pub mod sim_disk;
 pub mod tiny_volumes;

@@ -13,7 +13,7 @@ use crate::format::name::ObjectName;
 use crate::format::scan::Seen;
 use crate::format::slot::Argon2Costs;
 use crate::format::snapshot::{
-    Consistency, PageRoot, Root, Snapshot, SnapshotKind, Totals, Tracking,
+    Consistency, PageRoot, Root, RootType, Snapshot, SnapshotKind, Totals, Tracking,
 };
 use crate::pipeline::ReadAt;
 use crate::pipeline::budget::Budget;
@@ -189,7 +189,16 @@ pub fn commit(
     options: SessionOptions,
     roots: &[(&str, &SampleTree)],
 ) -> Snapshot {
-    let (session, snapshot) = ingest_roots(repository, options, roots);
+    commit_with(repository, options, store_roots(roots))
+}
+
+/// Commits a snapshot of the roots that `store` makes.
+pub fn commit_with(
+    repository: &Repository,
+    options: SessionOptions,
+    store: impl FnOnce(&Ingest<'_>) -> Result<Vec<Root>>,
+) -> Snapshot {
+    let (session, snapshot) = ingest_roots(repository, options, store);
     session.commit(&snapshot).expect("the backend works");
     snapshot
 }
@@ -200,7 +209,7 @@ pub fn store_without_commit(
     options: SessionOptions,
     roots: &[(&str, &SampleTree)],
 ) -> SessionId {
-    let (session, snapshot) = ingest_roots(repository, options, roots);
+    let (session, snapshot) = ingest_roots(repository, options, store_roots(roots));
     session.abandon();
     snapshot.session
 }
@@ -233,31 +242,42 @@ fn ingest_options() -> IngestOptions<'static> {
     }
 }
 
+fn store_roots(roots: &[(&str, &SampleTree)]) -> impl FnOnce(&Ingest<'_>) -> Result<Vec<Root>> {
+    move |ingest| {
+        let store = |(name, tree): &(&str, &SampleTree)| store_root(ingest, name, tree);
+        roots.iter().map(store).collect()
+    }
+}
+
 fn ingest_roots<'r>(
     repository: &'r Repository,
     options: SessionOptions,
-    roots: &[(&str, &SampleTree)],
+    store: impl FnOnce(&Ingest<'_>) -> Result<Vec<Root>>,
 ) -> (Session<'r>, Snapshot) {
     let mut session = begin(repository, options);
-    let (roots, _) = ingest::run(&mut session, &ingest_options(), |ingest| {
-        let store = |(name, tree): &(&str, &SampleTree)| store_root(ingest, name, tree);
-        roots.iter().map(store).collect::<Result<Vec<_>>>()
-    })
-    .expect("the backend works");
+    let (roots, _) =
+        ingest::run(&mut session, &ingest_options(), store).expect("the backend works");
     let snapshot = snapshot_of(session.id(), roots);
     (session, snapshot)
 }
 
-fn snapshot_of(session: SessionId, roots: Vec<Root>) -> Snapshot {
+/// A snapshot of `roots`, which need not be stored.
+pub fn snapshot_of(session: SessionId, roots: Vec<Root>) -> Snapshot {
     let sum = |of: fn(&Root) -> u64| roots.iter().map(of).sum();
     let totals = Totals {
         entries: sum(|root| root.entries),
         bytes: sum(|root| root.bytes),
         ..Totals::default()
     };
+    let is_volume = |root: &Root| root.root_type == RootType::Extents;
+    let kind = match roots.as_slice() {
+        [root] if is_volume(root) => SnapshotKind::Volume,
+        roots if roots.iter().any(is_volume) => SnapshotKind::Machine,
+        _ => SnapshotKind::Folders,
+    };
     Snapshot {
         session,
-        kind: SnapshotKind::Folders,
+        kind,
         roots,
         begun: Timestamp::default(),
         ended: Timestamp::default(),
@@ -276,7 +296,8 @@ fn snapshot_of(session: SessionId, roots: Vec<Root>) -> Snapshot {
     }
 }
 
-fn store_root(ingest: &Ingest<'_>, name: &str, tree: &SampleTree) -> Result<Root> {
+/// Stores one folder.
+pub fn store_root(ingest: &Ingest<'_>, name: &str, tree: &SampleTree) -> Result<Root> {
     let mut store = ingest.page_store();
     let (mut entries, mut scan) = (TreeBuilder::new(), ScanBuilder::new());
     for (inode, (path, (metadata, node))) in tree.entries.iter().enumerate() {
@@ -314,13 +335,18 @@ fn store_content(
     bytes: &Arc<Vec<u8>>,
     store: &mut PageStore<'_>,
 ) -> Result<Content> {
-    let reader = InMemory(Arc::clone(bytes));
-    let ticket = ingest.submit(move |worker| ingest_bytes(worker, &reader))?;
     let mut content = ContentBuilder::default();
-    for extent in ticket.wait()? {
+    for extent in store_bytes(ingest, bytes)? {
         content.push(extent, store)?;
     }
     content.finish(store)
+}
+
+/// Stores bytes, cut by content.
+pub fn store_bytes(ingest: &Ingest<'_>, bytes: &Arc<Vec<u8>>) -> Result<Vec<Extent>> {
+    let reader = InMemory(Arc::clone(bytes));
+    let ticket = ingest.submit(move |worker| ingest_bytes(worker, &reader))?;
+    ticket.wait()
 }
 
 fn ingest_bytes(worker: &mut Worker<'_>, reader: &InMemory) -> Result<Vec<Extent>> {

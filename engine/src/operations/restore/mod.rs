@@ -135,19 +135,23 @@ fn scopes_of<'s>(
     snapshot: &'s Snapshot,
     path: &[u8],
 ) -> Result<Vec<Scope<'s>>> {
-    if snapshot
-        .roots
-        .iter()
-        .any(|root| root.root_type != RootType::Tree)
+    let selected = select(reader, snapshot, path)?;
+    let is_volume = |root: &&Root| root.root_type == RootType::Extents;
+    if matches!(selected, Selected::Everything)
+        && let Some(volume) = snapshot.roots.iter().find(is_volume)
     {
-        let detail = "holds a volume; restore it to a file or a device";
+        let label = String::from_utf8_lossy(&volume.name);
+        let detail = format!(
+            "holds volumes, {label} for one: restore each to a file or a device, and its folders \
+             by their labels"
+        );
         return Err(Error::new(
             ErrorKind::InvalidInput,
             Place::Argument("snapshot"),
             detail,
         ));
     }
-    match (select(reader, snapshot, path)?, snapshot.roots.as_slice()) {
+    match (selected, snapshot.roots.as_slice()) {
         (Selected::Everything, [root]) => Ok(vec![Scope::whole_root(root, FolderPath::root())]),
         (Selected::Everything, roots) => Ok(roots.iter().map(below_its_path).collect()),
         (Selected::Entry { root, item }, roots) => {
