@@ -86,7 +86,10 @@ fn what_is_stored_as_files_is_not_stored_again_as_an_image_nor_the_other_way_rou
         "{files_second} of {files} are new"
     );
     let (_, without_hints) = scene.new_bytes(false, &["--no-hints"]);
-    assert!(image_second < without_hints / 3, "{without_hints} without hints");
+    assert!(
+        image_second < without_hints / 3,
+        "{without_hints} without hints"
+    );
 }
 
 #[test]

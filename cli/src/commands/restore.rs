@@ -9,7 +9,7 @@ use blockstore::repository::snapshots::find;
 use blockstore::targets::folder::{FolderTargetOptions, OnConflict, OwnerNames};
 
 use crate::args::{ConflictChoice, RestoreArgs, RestoreVolumeArgs};
-use crate::commands::{Context, restore_volume};
+use crate::commands::{Context, restore_volume, volumes};
 use crate::env;
 use crate::exit::{Failure, Outcome};
 use crate::render::human;
@@ -56,15 +56,12 @@ pub(super) fn run(context: &Context<'_>, args: &RestoreArgs) -> Result<Outcome, 
 
 /// Refuses what means nothing for folders.
 fn check(args: &RestoreVolumeArgs) -> Result<(), Failure> {
-    let options = [
+    let given = [
         ("--in-place", args.in_place),
         ("--resume", args.resume),
         ("--verify-only", args.verify_only),
     ];
-    match options.into_iter().find(|(_, is_given)| *is_given) {
-        None => Ok(()),
-        Some((option, _)) => Err(Failure::Usage(format!("{option} is for volumes"))),
-    }
+    volumes::refuse(&given, "is for volumes")
 }
 
 fn options(args: &RestoreArgs, budget: Budget, privileged: bool) -> RestoreOptions {

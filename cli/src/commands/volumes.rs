@@ -8,9 +8,10 @@ use blockstore::format::snapshot::SnapshotKind;
 use blockstore::operations::snapshot::{
     FolderSpec, PartSpec, VolumeOptions, VolumePlace, VolumeSpec,
 };
+use blockstore::pipeline::volume::Cutting;
 use blockstore::sources::volume::{FreezeOptions, is_device};
 
-use crate::args::{SnapshotArgs, VolumeArgs, labelled};
+use crate::args::{ExcludeArgs, SnapshotArgs, VolumeArgs, labelled};
 use crate::commands::Context;
 use crate::exit::Failure;
 
@@ -34,11 +35,48 @@ pub(super) fn parts(args: &SnapshotArgs) -> Result<Option<(SnapshotKind, Vec<Par
                         "{device} is a device: capture it alone, or name all parts with --machine"
                     )));
                 }
+                refuse_for_folders(volumes)?;
                 return Ok(None);
             }
         }
     };
+    if parts.0 == SnapshotKind::Volume {
+        refuse_for_volumes(&args.excludes)?;
+    }
     Ok(Some(parts))
+}
+
+/// Refuses what means nothing for folders: who gave it expects more than would happen.
+fn refuse_for_folders(args: &VolumeArgs) -> Result<(), Failure> {
+    let given = [
+        ("--format", args.format.image().is_some()),
+        ("--changed-ranges", !args.changed_ranges.is_empty()),
+        ("--chunker", args.chunker != Cutting::Content),
+        ("--no-hints", args.no_hints),
+        ("--freeze", !args.freeze.is_empty()),
+        ("--allow-inconsistent", args.allow_inconsistent),
+    ];
+    refuse(&given, "is for volumes")
+}
+
+/// Refuses what means nothing for a volume, which is captured whole.
+fn refuse_for_volumes(args: &ExcludeArgs) -> Result<(), Failure> {
+    let given = [
+        ("--exclude", !args.exclude.is_empty()),
+        ("--exclude-from", !args.exclude_from.is_empty()),
+        ("--exclude-caches", args.exclude_caches),
+        ("--exclude-if-present", !args.exclude_if_present.is_empty()),
+        ("--exclude-larger-than", args.exclude_larger_than.is_some()),
+    ];
+    refuse(&given, "is for folders: a volume is captured whole")
+}
+
+/// Wrong usage if one of `options` is given.
+pub(super) fn refuse(options: &[(&str, bool)], why: &str) -> Result<(), Failure> {
+    match options.iter().find(|(_, is_given)| *is_given) {
+        None => Ok(()),
+        Some((option, _)) => Err(Failure::Usage(format!("{option} {why}"))),
+    }
 }
 
 fn alone(path: &Path, args: &VolumeArgs) -> Result<PartSpec, Failure> {

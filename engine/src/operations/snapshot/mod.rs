@@ -31,7 +31,7 @@ use crate::format::snapshot::{
     Consistency, Snapshot, SnapshotKind, SnapshotProblem, Totals, Tracking,
 };
 use crate::limits::{MIB, SNAPSHOT_PROBLEMS_MAX};
-use crate::observe::{Observer, Problem};
+use crate::observe::{Counter, Observer, Problem};
 use crate::operations::snapshot::parents::Parents;
 use crate::operations::snapshot::volumes::{OpenPart, Rest};
 use crate::operations::snapshot::walk::{Captured, RootWalk, WalkContext};
@@ -169,16 +169,14 @@ pub fn snapshot_volumes(
         observer,
     };
     take.run(|capture| {
+        let open_volumes: Vec<_> = open.iter().filter_map(OpenPart::volume).collect();
+        let lens = open_volumes.iter().map(|volume| volume.len());
+        observer.expect(Counter::Bytes, lens.sum());
         let mut captured = Vec::new();
         for part in &open {
             captured.push(capture.part(part, volumes)?);
         }
-        let is_volume = |part| match part {
-            &OpenPart::Volume(ref volume) => Some(volume),
-            _ => None,
-        };
-        let open: Vec<_> = open.iter().filter_map(is_volume).collect();
-        let (consistency, problems) = rest.end(&open)?;
+        let (consistency, problems) = rest.end(&open_volumes)?;
         problems
             .iter()
             .for_each(|problem| observer.problem(problem));

@@ -6,7 +6,7 @@ use crate::format::id::SessionId;
 use crate::format::snapshot::{PageRoot, Root, SnapshotKind, Tracking};
 use crate::format::volume::{DIVISION, LayoutInfo, VolumeInfo};
 use crate::limits::{SNAPSHOT_PROBLEMS_MAX, VOLUME_CUTS_MAX};
-use crate::observe::{Counter, Problem, ProblemKind};
+use crate::observe::{Problem, ProblemKind};
 use crate::operations::snapshot::parents::{Parent, Parents};
 use crate::operations::snapshot::volumes::describe::{layout_info, medium_info};
 use crate::operations::snapshot::volumes::{OpenVolume, VolumeOptions};
@@ -71,7 +71,6 @@ impl<'c> Capture<'c, '_> {
         let source = self.volume.reader.source();
         let observer = self.context.observer;
         observer.working_on(&source.identity().location);
-        observer.expect(Counter::Bytes, source.len());
         let parent = self.comparable();
         let content = self.content(parent.as_ref())?;
         let built = self.build(store, &content, parent.as_ref())?;

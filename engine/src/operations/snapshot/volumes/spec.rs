@@ -112,6 +112,21 @@ pub(in super::super) struct OpenVolume {
     pub changed: Option<ChangedRanges>,
 }
 
+impl OpenPart {
+    pub(in super::super) fn volume(&self) -> Option<&OpenVolume> {
+        match self {
+            Self::Volume(volume) => Some(volume),
+            Self::Folder { .. } => None,
+        }
+    }
+}
+
+impl OpenVolume {
+    pub(in super::super) fn len(&self) -> u64 {
+        self.reader.source().len()
+    }
+}
+
 impl PartSpec {
     pub(in super::super) fn label(&self) -> &str {
         match self {
