@@ -18,3 +18,4 @@ mod merge;
 mod roundtrip;
 mod scene;
 mod sessions;
+mod volumes_show;
