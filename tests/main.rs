@@ -20,3 +20,4 @@ mod scale;
 mod scene;
 mod sessions;
 mod sharing;
+mod volumes_show;

@@ -76,6 +76,17 @@ impl Output {
         self.line(&to_json(object))
     }
 
+    /// One object of an array, which is printed as it comes.
+    pub(crate) fn element(&self, is_first: bool, object: &impl Serialize) -> Result<(), Failure> {
+        self.bytes(if is_first { b"[" } else { b",\n" })?;
+        self.bytes(to_json(object).as_bytes())
+    }
+
+    /// The end of such an array.
+    pub(crate) fn end_of_array(&self, is_empty: bool) -> Result<(), Failure> {
+        self.line(if is_empty { "[]" } else { "]" })
+    }
+
     /// One object on a line of standard error, where standard output has another use.
     pub(crate) fn object_beside(&self, object: &impl Serialize) {
         self.to_stderr(&to_json(object));

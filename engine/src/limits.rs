@@ -84,9 +84,9 @@ pub const VOLUME_GRAIN_LEN: u64 = 64 * KIB as u64;
 /// A chunk ends at every multiple of this: what a change can move ends there, and threads take
 /// such pieces of a volume each on its own.
 pub const VOLUME_ANCHOR_LEN: u64 = 8 * MIB as u64;
-/// Of the hints in a cell of this length one is a cut: a volume full of tiny files has chunks of
-/// a block of its file system on average, and no shorter ones.
-pub const VOLUME_CUT_CELL_LEN: u64 = 4 * KIB as u64;
+/// Of the hints in a cell of this length one is a cut. Short, so that a file that fills no block
+/// of its file system is shared too: half of the files of a system disk do not.
+pub const VOLUME_CUT_CELL_LEN: u64 = 64;
 /// Most hints of a volume that are used: 2 million files, 32 MiB of memory. With more, none is.
 pub const VOLUME_CUTS_MAX: usize = 4 << 20;
 /// Longest label of a part of a machine, bytes.

@@ -15,7 +15,8 @@ pub(crate) use location::Location;
 pub(crate) use size::ByteSize;
 pub(crate) use verbs::{
     CatArgs, CheckArgs, CompletionsArgs, ConflictChoice, DebugArgs, DebugSubject, DiffArgs,
-    ExcludeArgs, InitArgs, LsArgs, ManArgs, MergeArgs, RestoreArgs, SnapshotArgs, SnapshotsArgs,
+    ExcludeArgs, InitArgs, LsArgs, ManArgs, MapArgs, MergeArgs, RestoreArgs, SnapshotArgs,
+    SnapshotsArgs,
 };
 pub(crate) use volumes::{ExportArgs, RestoreVolumeArgs, VolumeArgs, labelled};
 
@@ -110,6 +111,7 @@ pub(crate) enum Command {
     Snapshots(SnapshotsArgs),
     Ls(LsArgs),
     Cat(CatArgs),
+    Map(MapArgs),
     Restore(RestoreArgs),
     Export(ExportArgs),
     Diff(DiffArgs),

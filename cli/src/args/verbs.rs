@@ -129,7 +129,8 @@ Examples:
 Names are printed with control characters, bytes that are no text, and backslashes escaped;
 with --null they are raw.")]
 pub(crate) struct LsArgs {
-    /// A snapshot: its roots are listed; or an entry in it: a folder is listed with its children
+    /// A snapshot: its roots are listed; or an entry in it: a folder is listed with its children,
+    /// a volume LABEL with its partitions
     #[arg(value_name = "SNAP[:PATH]")]
     pub(crate) location: Location,
     /// List folders below it too
@@ -143,15 +144,16 @@ pub(crate) struct LsArgs {
     pub(crate) null: bool,
 }
 
-/// Write the content of one file to standard output, every byte verified
+/// Write the content of one file or volume to standard output, every byte verified
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   blockstore cat --repo /backup latest:/etc/fstab
+  blockstore cat --repo /backup latest:disk0/p1 | sha256sum
 
 With --json the content still goes to standard output, and the object to standard error.")]
 pub(crate) struct CatArgs {
-    /// A snapshot and a file in it
+    /// A snapshot, and a file in it, or a volume LABEL, or its partition LABEL/pN
     #[arg(value_name = "SNAP:PATH")]
     pub(crate) location: Location,
 }
@@ -216,18 +218,22 @@ pub(crate) enum ConflictChoice {
 /// Show what differs between two snapshots
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
+Examples:
   blockstore diff --repo /backup latest~1 latest
+  blockstore diff --repo /backup latest~1:disk0 latest:disk0 --json > changed.json
 
   +  only in B      M  content differs
-  -  only in A      m  only mode, owner, time or attributes differ")]
+  -  only in A      m  only mode, owner, time or attributes differ
+
+Of two volumes the ranges that differ are listed, in bytes; the list of --json can be given to
+snapshot --changed-ranges.")]
 pub(crate) struct DiffArgs {
-    /// The earlier snapshot
+    /// The earlier snapshot; behind a colon a volume LABEL, or its partition LABEL/pN
     #[arg(value_name = "A")]
-    pub(crate) before: String,
-    /// The later snapshot
+    pub(crate) before: Location,
+    /// The later snapshot, or a volume in it
     #[arg(value_name = "B")]
-    pub(crate) after: String,
+    pub(crate) after: Location,
 }
 
 /// Make a snapshot out of others, without reading any file content
@@ -322,6 +328,24 @@ pub(crate) struct ManArgs {
     /// An existing folder
     #[arg(value_name = "DIR")]
     pub(crate) folder: PathBuf,
+}
+
+/// Show what a volume is made of: data, zeros, holes, and what cannot be read
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  blockstore map --repo /backup latest:disk0
+  blockstore map --repo /backup latest:disk0/p2 --chunks --json
+
+Offsets are bytes from the beginning of the volume, or of the partition. With --json they are told
+in the words of qemu-img map.")]
+pub(crate) struct MapArgs {
+    /// A snapshot, and a volume LABEL in it or its partition LABEL/pN; of one volume it is enough
+    #[arg(value_name = "SNAP[:LABEL[/pN]]")]
+    pub(crate) location: Location,
+    /// Every chunk by itself, with its id
+    #[arg(long)]
+    pub(crate) chunks: bool,
 }
 
 /// The sizes around an average.

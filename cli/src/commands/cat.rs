@@ -1,6 +1,7 @@
-//! `cat`: the content of one file.
+//! `cat`: the content of one file or volume.
 
 use blockstore::operations::cat::cat;
+use blockstore::operations::select_volume::select_volume;
 use blockstore::repository::snapshots::find;
 
 use crate::args::CatArgs;
@@ -10,11 +11,11 @@ use crate::render::json::CatReport;
 
 pub(super) fn run(context: &Context<'_>, args: &CatArgs) -> Result<Outcome, Failure> {
     let location = &args.location;
-    if location.path.is_empty() {
-        return Err(Failure::Usage("which file? expected SNAP:PATH".to_owned()));
-    }
     let opened = context.open()?;
     let snapshot = find(&opened.repository, &location.snapshot)?;
+    if location.path.is_empty() && select_volume(&snapshot, b"")?.is_none() {
+        return Err(Failure::Usage("which file? expected SNAP:PATH".to_owned()));
+    }
     let mut out = context.output;
     let bytes = cat(&opened.repository, &snapshot, &location.path, &mut out)?;
     context.output.flush()?;

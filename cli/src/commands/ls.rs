@@ -1,10 +1,10 @@
-//! `ls`: what is in a snapshot.
+//! `ls`: what is in a snapshot; of volumes see `ls_volumes`.
 
 use blockstore::operations::list::{Listed, list};
 use blockstore::repository::snapshots::find;
 
 use crate::args::LsArgs;
-use crate::commands::Context;
+use crate::commands::{Context, ls_volumes};
 use crate::exit::{Failure, Outcome};
 use crate::output::{Output, through_engine};
 use crate::render::escape;
@@ -14,6 +14,9 @@ use crate::render::json::{EntryLine, LsSummary};
 pub(super) fn run(context: &Context<'_>, args: &LsArgs) -> Result<Outcome, Failure> {
     let opened = context.open()?;
     let snapshot = find(&opened.repository, &args.location.snapshot)?;
+    if let Some(outcome) = ls_volumes::run(context, args, &snapshot)? {
+        return Ok(outcome);
+    }
     let progress = context.progress()?;
     let report = list(
         &opened.repository,

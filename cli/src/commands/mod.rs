@@ -4,10 +4,13 @@ mod cat;
 mod check;
 mod debug;
 mod diff;
+mod diff_volumes;
 mod export;
 mod generate;
 mod init;
 mod ls;
+mod ls_volumes;
+mod map;
 mod merge;
 mod restore;
 mod restore_volume;
@@ -31,6 +34,7 @@ use crate::env::{self, Environment};
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::render::escape;
 use crate::secret::{self, Prompt};
 use crate::signals::Signals;
 
@@ -47,6 +51,7 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Outcome, Failure> {
         Command::Snapshots(args) => snapshots::run(&context, args),
         Command::Ls(args) => ls::run(&context, args),
         Command::Cat(args) => cat::run(&context, args),
+        Command::Map(args) => map::run(&context, args),
         Command::Restore(args) => restore::run(&context, args),
         Command::Export(args) => export::run(&context, args),
         Command::Diff(args) => diff::run(&context, args),
@@ -57,6 +62,12 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Outcome, Failure> {
         Command::Completions(args) => generate::completions(&context, args),
         Command::Man(args) => generate::man(args),
     }
+}
+
+/// What wants a volume was given something else.
+fn not_a_volume(path: &[u8]) -> Failure {
+    let path = escape::path(path);
+    Failure::Usage(format!("{path:?} is not a volume of this snapshot"))
 }
 
 /// What every command works with.

@@ -303,6 +303,7 @@ pub(crate) fn finding(finding: &Finding) -> Vec<String> {
         FindingKind::Missing => "missing",
         FindingKind::Unreferenced => "unreferenced",
         FindingKind::Rebuildable => "rebuildable",
+        FindingKind::Unreadable => "unreadable",
     };
     let (subject, detail) = (
         escape::line(&finding.subject),
@@ -313,20 +314,32 @@ pub(crate) fn finding(finding: &Finding) -> Vec<String> {
         .lost_paths
         .iter()
         .map(|path| format!("  lost: {}", escape::path(path)));
-    std::iter::once(first).chain(lost).collect()
+    let ranges = finding.lost_ranges.iter().map(|lost| {
+        let (path, start) = (escape::path(&lost.path), lost.range.start);
+        let len = lost.range.end - start;
+        let partition = lost.partition.map(|number| format!(" in p{number}"));
+        let partition = partition.unwrap_or_default();
+        format!("  lost: {path} bytes {start}+{len}{partition}")
+    });
+    let lines = std::iter::once(first).chain(lost);
+    lines.chain(ranges).collect()
 }
 
 /// What a check came to.
 pub(crate) fn checked(report: &CheckReport, took: Duration) -> String {
-    let of = |kinds: [FindingKind; 2]| {
+    let of = |kinds: &[FindingKind]| {
         report
             .findings
             .iter()
             .filter(|finding| kinds.contains(&finding.kind))
             .count() as u64
     };
-    let bad = of([FindingKind::Damaged, FindingKind::Missing]);
-    let harmless = of([FindingKind::Unreferenced, FindingKind::Rebuildable]);
+    let bad = of(&[FindingKind::Damaged, FindingKind::Missing]);
+    let harmless = of(&[
+        FindingKind::Unreferenced,
+        FindingKind::Rebuildable,
+        FindingKind::Unreadable,
+    ]);
     let verdict = if report.is_sound() {
         "sound".to_owned()
     } else {
@@ -484,6 +497,7 @@ mod tests {
             subject: "packs/x".into(),
             detail: "is not there".into(),
             lost_paths: vec![b"3f:/a\n".to_vec()],
+            lost_ranges: Vec::new(),
         });
         report.damaged_snapshots = 1;
         let damaged = checked(&report, took);

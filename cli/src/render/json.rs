@@ -4,6 +4,7 @@
 //! hex. Bytes that are no UTF-8 are shown with replacement characters, and exactly, as hex, in a
 //! second field.
 
+mod ranges;
 mod volumes;
 
 use std::fmt::Write;
@@ -23,6 +24,8 @@ use blockstore::repository::Repository;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use self::ranges::LostBytes;
+pub(crate) use self::ranges::{DirtyRange, MapEntry, RangeLine, RootLine, VolumeLine};
 use self::volumes::VolumeDescription;
 pub(crate) use self::volumes::{RestoreVolumeSummary, VerifyVolumeSummary};
 use crate::progress::Problems;
@@ -270,6 +273,7 @@ struct FindingInfo {
     subject: String,
     detail: String,
     lost_paths: Vec<LostPath>,
+    lost_ranges: Vec<LostBytes>,
 }
 
 #[derive(Debug, Serialize)]
@@ -615,6 +619,7 @@ impl FindingInfo {
                 FindingKind::Missing => "missing",
                 FindingKind::Unreferenced => "unreferenced",
                 FindingKind::Rebuildable => "rebuildable",
+                FindingKind::Unreadable => "unreadable",
             },
             subject: finding.subject.clone(),
             detail: finding.detail.clone(),
@@ -623,6 +628,7 @@ impl FindingInfo {
                 .iter()
                 .map(|lost| LostPath::of(lost))
                 .collect(),
+            lost_ranges: finding.lost_ranges.iter().map(LostBytes::of).collect(),
         }
     }
 }
@@ -694,7 +700,11 @@ fn hex_unless_text(bytes: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use blockstore::format::id::ChunkId;
     use blockstore::format::name::ObjectKind;
+    use blockstore::operations::check::LostRange;
+    use blockstore::operations::diff_volume::DifferentRange;
+    use blockstore::operations::map_volume::{MappedRange, RangeKind};
     use serde_json::json;
 
     use super::*;
@@ -725,6 +735,20 @@ mod tests {
             subject: "packs/x".into(),
             detail: "is not there".into(),
             lost_paths: vec![b"3f:/a:\xff".to_vec()],
+            lost_ranges: vec![LostRange {
+                path: b"3f:disk0".to_vec(),
+                range: 0..1,
+                partition: Some(1),
+            }],
+        };
+        let mapped = MappedRange {
+            range: 0..1,
+            kind: RangeKind::Data,
+            chunk: Some(ChunkId([1; 32])),
+        };
+        let different = DifferentRange {
+            range: 0..1,
+            known: true,
         };
         let check = CheckReport {
             findings: vec![finding],
@@ -782,6 +806,11 @@ mod tests {
                 "restore",
                 value(RestoreSummary::of(&snapshot, &restored, &problems, took)),
             ),
+            ("map", value(MapEntry::of(&mapped))),
+            ("diff", value(DirtyRange::of(&different))),
+            ("diff", value(RangeLine::of(b"\xff", &different))),
+            ("diff", value(VolumeLine::of(&snapshot.roots[0], "added"))),
+            ("ls", value(RootLine::of(&snapshot.roots[0]))),
             ("diff", value(DifferenceLine::of(&difference))),
             ("diff", value(DiffSummary::of(both, &diffed, &problems))),
             ("check", value(CheckSummary::of(&check, true, took))),

@@ -5,6 +5,7 @@ pub(crate) mod human;
 pub(crate) mod json;
 pub(crate) mod table;
 pub(crate) mod units;
+pub(crate) mod volumes;
 
 #[cfg(test)]
 pub(crate) mod samples;

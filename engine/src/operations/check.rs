@@ -4,7 +4,8 @@
 //! objects     config, keys, intents, index runs, snapshots: decoded and authenticated
 //! packs       opened and compared with the index; read whole if asked
 //! references  every page of every snapshot, once; every chunk has a good copy
-//! losses      what is lost is mapped back to paths, only if something is
+//! losses      what is lost is mapped back to paths and ranges, only if something is
+//! volumes     their cuts, and what could not be read when they were captured
 //! ```
 //! Reads only. Nothing here stops at the first finding.
 
@@ -15,6 +16,9 @@ mod packs;
 mod references;
 #[cfg(test)]
 mod tests;
+mod volumes;
+
+use std::ops::Range;
 
 use crate::error::Result;
 use crate::observe::Observer;
@@ -46,6 +50,19 @@ pub struct Finding {
     /// Paths that cannot be restored because of it, raw bytes, with their snapshot's id before a
     /// colon; the first of them.
     pub lost_paths: Vec<Vec<u8>>,
+    /// What of the volumes among those paths is lost; the first of it.
+    pub lost_ranges: Vec<LostRange>,
+}
+
+/// Bytes of a volume that cannot be restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostRange {
+    /// The volume, as it stands in the lost paths.
+    pub path: Vec<u8>,
+    /// The bytes, counted from its first.
+    pub range: Range<u64>,
+    /// The number of the partition that holds all of them, if that is known.
+    pub partition: Option<u32>,
 }
 
 /// What a finding means.
@@ -59,6 +76,8 @@ pub enum FindingKind {
     Unreferenced,
     /// Derived data is damaged or absent; it can be rebuilt and nothing is lost.
     Rebuildable,
+    /// Could not be read when it was captured, and is stored as such: nothing was lost since.
+    Unreadable,
 }
 
 /// What a check came to.
@@ -82,7 +101,7 @@ impl CheckReport {
         let harmless = |finding: &Finding| {
             matches!(
                 finding.kind,
-                FindingKind::Unreferenced | FindingKind::Rebuildable
+                FindingKind::Unreferenced | FindingKind::Rebuildable | FindingKind::Unreadable
             )
         };
         self.findings.iter().all(harmless)
@@ -121,7 +140,8 @@ pub fn check(
         damaged_snapshots +=
             losses::map(&reader, blamed, &list.snapshots, &progress, &mut findings)?;
     }
-    references.tell_scans(&mut findings);
+    references.tell_helpers(&mut findings);
+    volumes::tell_unreadable(&reader, &list.snapshots, &mut findings)?;
     Ok(CheckReport {
         findings: findings.finish(),
         objects: progress.objects(),

@@ -265,6 +265,7 @@ mod tests {
         let many = (0..3_000).map(|seed| data(seed, 40)).collect();
         let volumes = [("disk0", &SampleVolume::new(many))];
         let snapshot = sample_volumes::commit(&repository, small_frames(), &volumes, &[]);
+        let repository = sample_repository::open(backend.clone());
         let pages = sample_volumes::leaf_pages(&repository, &snapshot.roots[0]);
         assert!(pages.len() > 3, "{} pages", pages.len());
         let index = repository.index().unwrap();

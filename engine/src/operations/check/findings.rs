@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::Result;
 use crate::format::name::ObjectKind;
 use crate::observe::{Counter, Observer};
-use crate::operations::check::{Finding, FindingKind};
+use crate::operations::check::{Finding, FindingKind, LostRange};
 use crate::operations::walk;
 use crate::repository::Repository;
 
-/// Lost paths that a finding spells out; the rest is counted.
+/// Lost paths, and lost ranges, that a finding spells out; the rest of the paths is counted.
 const LOST_PATHS_MAX: usize = 1_000;
 
 /// Findings so far, one for each subject.
@@ -40,6 +40,7 @@ impl Findings {
                 subject,
                 detail: detail.into(),
                 lost_paths: Vec::new(),
+                lost_ranges: Vec::new(),
             });
             self.lost_entries.push(0);
             self.list.len() - 1
@@ -52,6 +53,22 @@ impl Findings {
         let paths = &mut self.list[number].lost_paths;
         if paths.len() < LOST_PATHS_MAX {
             paths.push(path);
+        }
+    }
+
+    /// Adds bytes of a volume that cannot be restored because of a finding.
+    pub(super) fn lose_range(&mut self, number: FindingNumber, lost: LostRange) {
+        let ranges = &mut self.list[number].lost_ranges;
+        let is_full = ranges.len() >= LOST_PATHS_MAX;
+        match ranges.last_mut() {
+            Some(last)
+                if last.range.end == lost.range.start
+                    && (&last.path, last.partition) == (&lost.path, lost.partition) =>
+            {
+                last.range.end = lost.range.end;
+            }
+            _ if is_full => {}
+            _ => ranges.push(lost),
         }
     }
 

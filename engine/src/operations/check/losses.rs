@@ -3,6 +3,7 @@
 //! Pages without a loss are remembered: snapshots that share them are walked quickly.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Range;
 
 use crate::error::Result;
 use crate::format::entry::{Content, ExtentKind, Node, TreePath};
@@ -13,8 +14,9 @@ use crate::format::tree::TreeItem;
 use crate::operations::check::FindingKind;
 use crate::operations::check::findings::{FindingNumber, Findings, Progress};
 use crate::operations::check::packs::Packs;
-use crate::operations::check::references::{Lost, References, content_of_volume};
-use crate::operations::walk;
+use crate::operations::check::references::{Lost, References};
+use crate::operations::check::{LostRange, volumes};
+use crate::operations::{walk, walk_volume};
 use crate::repository::chunks::ChunkReader;
 use crate::repository::manifest::content::{ExtentCursor, ExtentStep};
 use crate::repository::manifest::cursor::Ahead;
@@ -128,8 +130,13 @@ impl Mapper<'_> {
         match root.root_type {
             RootType::Tree => self.tree(&mut walked)?,
             RootType::Extents => {
-                let numbers = self.content(&content_of_volume(root))?;
+                let mut ranges = Vec::new();
+                let content = walk_volume::content_of(root);
+                let numbers = self.content(&content, &mut |number, range| {
+                    ranges.push((number, range));
+                })?;
                 self.lose(&mut walked, &TreePath::default(), &numbers, 1);
+                self.lose_ranges(&walked, ranges);
             }
         }
         Ok(walked.damaged)
@@ -173,7 +180,7 @@ impl Mapper<'_> {
 
     fn item(&mut self, walked: &mut Walked<'_>, item: &TreeItem) -> Result<()> {
         let numbers = match &item.entry.node {
-            Node::File(content) => self.content(content)?,
+            Node::File(content) => self.content(content, &mut |_, _| {})?,
             Node::HardLink(leader) => {
                 // The same page may link to a lost file in another snapshot.
                 walked.leaf = None;
@@ -188,8 +195,12 @@ impl Mapper<'_> {
         Ok(())
     }
 
-    /// The findings that a content is lost by.
-    fn content(&mut self, content: &Content) -> Result<Vec<FindingNumber>> {
+    /// The findings that a content is lost by; each range that one costs is given to `each`.
+    fn content(
+        &mut self,
+        content: &Content,
+        each: &mut dyn FnMut(FindingNumber, Range<u64>),
+    ) -> Result<Vec<FindingNumber>> {
         let root = match content {
             Content::Tree(root) if self.clean.contains(&root.page) => return Ok(Vec::new()),
             Content::Tree(root) => Some(root.page),
@@ -198,20 +209,25 @@ impl Mapper<'_> {
         let mut numbers = BTreeSet::new();
         let mut cursor = ExtentCursor::new(self.reader, content);
         loop {
-            let page = cursor.page_ahead();
-            match (cursor.next()?, page) {
-                (None, _) => break,
-                (Some(ExtentStep::Extent(extent)), _) => {
-                    if let ExtentKind::Chunk(id) = extent.kind
-                        && let Some(blamed) = self.blamed.get(&id)
-                    {
-                        numbers.extend(blamed);
-                    }
+            let Some(id) = cursor.page_ahead() else {
+                let start = cursor.offset();
+                let Some(step) = cursor.next()? else { break };
+                if let ExtentStep::Extent(extent) = step
+                    && let ExtentKind::Chunk(id) = extent.kind
+                    && let Some(blamed) = self.blamed.get(&id)
+                {
+                    numbers.extend(blamed);
+                    let range = || start..start + extent.len;
+                    blamed.iter().for_each(|&number| each(number, range()));
                 }
-                (Some(ExtentStep::Lost { .. }), Some(id)) => {
-                    numbers.extend(self.numbers_of_page(&id));
+                continue;
+            };
+            let start = cursor.offset();
+            if let Some((len, _)) = cursor.open_page()? {
+                for number in self.numbers_of_page(&id) {
+                    numbers.insert(number);
+                    each(number, start..start + len);
                 }
-                (Some(ExtentStep::Lost { .. }), None) => {}
             }
         }
         if numbers.is_empty() {
@@ -243,10 +259,30 @@ impl Mapper<'_> {
             return;
         }
         (walked.damaged, walked.leaf) = (true, None);
-        let mut shown = format!("{}:", walked.snapshot.session).into_bytes();
-        shown.extend(walk::absolute_path(walked.root, path));
+        let shown = walked.shown(path);
         for number in numbers {
             self.findings.lose(*number, shown.clone(), entries);
         }
+    }
+
+    fn lose_ranges(&mut self, walked: &Walked<'_>, ranges: Vec<(FindingNumber, Range<u64>)>) {
+        let path = walked.shown(&TreePath::default());
+        for (number, range) in ranges {
+            let lost = LostRange {
+                path: path.clone(),
+                partition: volumes::partition_of(walked.root, &range),
+                range,
+            };
+            self.findings.lose_range(number, lost);
+        }
+    }
+}
+
+impl Walked<'_> {
+    /// A path of this root, with its snapshot's id before a colon.
+    fn shown(&self, path: &TreePath) -> Vec<u8> {
+        let mut shown = format!("{}:", self.snapshot.session).into_bytes();
+        shown.extend(walk::absolute_path(self.root, path));
+        shown
     }
 }

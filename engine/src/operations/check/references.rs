@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::error::{Error, Result};
-use crate::format::entry::{Content, Extent, ExtentKind, ExtentsRoot, Node, TreePath};
+use crate::format::entry::{Content, Extent, ExtentKind, Node, TreePath};
 use crate::format::id::{ChunkId, PageId};
 use crate::format::name::{ObjectName, PackClass};
 use crate::format::snapshot::{Root, RootType, Snapshot};
@@ -11,7 +11,8 @@ use crate::format::table::Table;
 use crate::operations::check::FindingKind;
 use crate::operations::check::findings::{Findings, Progress};
 use crate::operations::check::packs::Packs;
-use crate::operations::walk;
+use crate::operations::check::volumes;
+use crate::operations::{walk, walk_volume};
 use crate::repository::chunks::ChunkReader;
 use crate::repository::index::Location;
 use crate::repository::manifest::Scan;
@@ -27,6 +28,8 @@ pub(super) struct References {
     pub(super) lost: BTreeMap<ChunkId, Lost>,
     /// Snapshots whose scan cannot be read: restores do not need it.
     scans: Vec<(ObjectName, Error)>,
+    /// Volumes whose cuts cannot be read: restores do not need them.
+    cuts: Vec<(String, Error)>,
 }
 
 /// A chunk or page that no copy gives.
@@ -64,6 +67,7 @@ impl References {
             for root in &snapshot.roots {
                 collector.root(root)?;
                 collector.scan(snapshot, root)?;
+                collector.cuts(snapshot, root)?;
             }
         }
         Ok(collector.found)
@@ -75,13 +79,14 @@ impl References {
         ids.any(|id| self.chunks.contains(id) || self.pages.contains(id))
     }
 
-    /// A lost scan costs time with the next snapshot, not data.
-    pub(super) fn tell_scans(&self, findings: &mut Findings) {
+    /// A lost scan, or lost cuts, cost time with the next snapshot, not data.
+    pub(super) fn tell_helpers(&self, findings: &mut Findings) {
         for (name, error) in &self.scans {
             let cause = walk::with_causes(error);
             let detail = format!("what tells unchanged files next time cannot be read: {cause}");
             findings.add(FindingKind::Rebuildable, name, detail);
         }
+        volumes::tell_cuts(&self.cuts, findings);
     }
 }
 
@@ -89,7 +94,7 @@ impl Collector<'_> {
     fn root(&mut self, root: &Root) -> Result<()> {
         match root.root_type {
             RootType::Tree => self.tree(root),
-            RootType::Extents => self.content(&content_of_volume(root)),
+            RootType::Extents => self.content(&walk_volume::content_of(root)),
         }
     }
 
@@ -189,16 +194,16 @@ impl Collector<'_> {
         }
     }
 
+    fn cuts(&mut self, snapshot: &Snapshot, root: &Root) -> Result<()> {
+        let seen = &mut self.found.pages;
+        if let Some(error) = volumes::lost_cuts(self.reader, root, seen, self.progress)? {
+            let subject = format!("{}, its cuts", volumes::subject(snapshot, root));
+            self.found.cuts.push((subject, error));
+        }
+        Ok(())
+    }
+
     fn lose(&mut self, id: ChunkId, class: PackClass, detail: String) {
         self.found.lost.insert(id, Lost { class, detail });
     }
-}
-
-/// A volume is one content.
-pub(super) fn content_of_volume(root: &Root) -> Content {
-    Content::Tree(ExtentsRoot {
-        len: root.bytes,
-        page: root.page,
-        level: root.level,
-    })
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::error::ErrorKind;
-use crate::format::entry::Node;
+use crate::format::entry::{ExtentKind, Node};
 use crate::format::name::{ObjectKind, ObjectName, PackClass};
 use crate::format::snapshot::Snapshot;
+use crate::format::volume::{LayoutInfo, PartitionInfo};
 use crate::operations::list::list;
 use crate::storage::Backend;
 use crate::storage::memory::MemoryBackend;
@@ -15,6 +16,7 @@ use crate::testing::random::Random;
 use crate::testing::sample_repository::{
     self, SampleTree, change_object, flip_bit, leaf_pages, small_frames, tree_path,
 };
+use crate::testing::sample_volumes::{self, SampleVolume, Stretch};
 
 const LONG: usize = 3 << 20;
 
@@ -326,4 +328,77 @@ fn a_check_stops_when_asked() {
     let repository = sample_repository::open(sample.backend.clone());
     let error = check(&repository, &CheckOptions::default(), &Stop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
+}
+
+#[test]
+fn a_volume_is_told_with_the_bytes_that_are_lost_and_what_could_never_be_read() {
+    let chunk = |seed| Stretch::Data(Arc::new(Random::new(seed).bytes(4_000)));
+    let partition = PartitionInfo {
+        number: 2,
+        offset: 4_000,
+        len: 8_512,
+        sound: 1,
+        ..PartitionInfo::default()
+    };
+    let volume = SampleVolume {
+        stretches: vec![
+            chunk(1),
+            chunk(2),
+            Stretch::Without(ExtentKind::Unreadable, 512),
+            chunk(3),
+        ],
+        cuts: (1..2_000).map(|cut| cut * 6).collect(),
+        layout: LayoutInfo {
+            partitions: vec![partition],
+            ..LayoutInfo::default()
+        },
+    };
+    let backend = Arc::new(MemoryBackend::new());
+    let repository = sample_repository::create(backend.clone());
+    let volumes = [("disk0", &volume)];
+    let snapshot = sample_volumes::commit(&repository, small_frames(), &volumes, &[]);
+    let session = snapshot.session;
+    let snapshots = [snapshot.clone(), snapshot];
+    let sample = Sample { backend, snapshots };
+    let subject = format!("snapshots/{session} volume disk0");
+
+    let report = sample.check(true);
+    let found = finding(&report, &subject);
+    assert_eq!(found.kind, FindingKind::Unreadable);
+    assert!(found.detail.ends_with("bytes 8000+512 in p2"), "{found:?}");
+    assert!(report.is_sound() && report.findings.len() == 1);
+
+    let repository = sample_repository::open(sample.backend.clone());
+    let id = repository
+        .keys()
+        .chunk_id()
+        .id_of(&Random::new(2).bytes(4_000));
+    let copy = repository.index().unwrap().locate(&id).next().unwrap();
+    flip_bit(&*sample.backend, &copy.pack.name(), copy.frame.offset + 2);
+    let report = sample.check(true);
+    let found = finding(&report, &copy.pack.name().to_string());
+    let path = format!("{session}:disk0").into_bytes();
+    assert_eq!(found.lost_paths, [path.clone()]);
+    let lost = LostRange {
+        path,
+        range: 4_000..8_000,
+        partition: Some(2),
+    };
+    assert_eq!(found.lost_ranges, [lost]);
+    flip_bit(&*sample.backend, &copy.pack.name(), copy.frame.offset + 2);
+
+    let root = &sample.snapshots[0].roots[0];
+    let cuts = root.volume.as_ref().unwrap().cuts.unwrap();
+    let copy = repository
+        .index()
+        .unwrap()
+        .locate(&cuts.page)
+        .next()
+        .unwrap();
+    flip_bit(&*sample.backend, &copy.pack.name(), copy.frame.offset + 2);
+    let report = sample.check(false);
+    let found = finding(&report, &format!("{subject}, its cuts"));
+    assert_eq!(found.kind, FindingKind::Rebuildable);
+    assert!(found.detail.contains("nothing else is lost"), "{found:?}");
+    assert_eq!(report.damaged_snapshots, 0);
 }

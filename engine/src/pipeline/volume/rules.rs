@@ -118,7 +118,7 @@ impl Cutter<'_> {
 }
 
 /// The cuts that ascending `hints` make in a volume of `len` bytes: the least hint of each cell of
-/// 4 KiB. Which hint of a cell is a cut hangs on that cell alone, so a hint that comes or goes
+/// 64 bytes. Which hint of a cell is a cut hangs on that cell alone, so a hint that comes or goes
 /// moves no cut but its own.
 ///
 /// # Errors

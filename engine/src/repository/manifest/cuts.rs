@@ -153,6 +153,11 @@ impl<'r> CutsCursor<'r> {
         }
     }
 
+    /// Passes over the cuts of the page that is open.
+    pub fn skip_leaf(&mut self) {
+        self.leaf = Vec::new().into_iter();
+    }
+
     /// Opens the page ahead, whatever its level; an error leaves it behind.
     pub fn open_page(&mut self) -> Result<()> {
         if let Some((page, level)) = self.root.take() {

@@ -98,7 +98,7 @@ impl World {
         // Some close together, so that cells matter.
         for _ in 0..self.random.below(8) {
             if let Some(&hint) = hints.first() {
-                hints.push(hint + self.random.number() % 9000);
+                hints.push(hint + self.random.number() % 200);
             }
         }
         hints.sort_unstable();
