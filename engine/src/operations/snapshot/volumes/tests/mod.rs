@@ -1,5 +1,7 @@
 //! Snapshots of image files: whole, by lists of changes, as machines, and of files that move.
 
+mod faults;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -77,12 +79,8 @@ impl World {
         parent: ParentChoice,
         observer: &dyn Observer,
     ) -> Result<Snapshot> {
-        let mut options = SnapshotOptions::new(Timestamp::default);
-        options.parent = parent;
-        let volumes = VolumeOptions::new(self.folder.path());
         let repository = sample_repository::open(self.backend.clone());
-        let report = snapshot_volumes(&repository, kind, parts, &volumes, &options, observer)?;
-        Ok(report.snapshot)
+        take_into(self, &repository, kind, parts, parent, observer)
     }
 
     /// The bytes of the volume that is root `index`, restored.
@@ -96,6 +94,22 @@ impl World {
         assert_eq!(report.problems, 0);
         std::fs::read(&target).unwrap()
     }
+}
+
+/// Takes a snapshot into any repository.
+fn take_into(
+    world: &World,
+    repository: &Repository,
+    kind: SnapshotKind,
+    parts: &[PartSpec],
+    parent: ParentChoice,
+    observer: &dyn Observer,
+) -> Result<Snapshot> {
+    let mut options = SnapshotOptions::new(Timestamp::default);
+    options.parent = parent;
+    let volumes = VolumeOptions::new(world.folder.path());
+    let report = snapshot_volumes(repository, kind, parts, &volumes, &options, observer)?;
+    Ok(report.snapshot)
 }
 
 fn volume(label: &str, path: &Path, changed_ranges: Option<PathBuf>) -> PartSpec {
