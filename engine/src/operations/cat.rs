@@ -295,7 +295,7 @@ mod tests {
         let snapshot = sample_volumes::commit(&repository, small_frames(), &volumes, &[]);
         let packs = backend.list(ObjectKind::Pack).unwrap();
         let is_data = |info: &&ObjectInfo| info.name.to_string().ends_with(".data");
-        let pack = packs.iter().filter(is_data).next_back().unwrap();
+        let pack = packs.iter().rfind(is_data).unwrap();
         flip_bit(&*backend, &pack.name, pack.len / 2);
         let repository = sample_repository::open(backend);
         let mut out = Vec::new();

@@ -270,6 +270,8 @@ fn snapshot(inspection: &mut Inspection, snapshot: &Snapshot) {
         .field("base", snapshot.base);
     for root in &snapshot.roots {
         let scan = root.scan.map(|scan| scan.page.to_string());
+        let cuts = root.volume.as_ref().and_then(|volume| volume.cuts);
+        let origin = root.origin.as_deref().unwrap_or_default();
         inspection.row([
             ("root", root.name.escape_ascii().to_string()),
             ("type", format!("{:?}", root.root_type)),
@@ -278,6 +280,11 @@ fn snapshot(inspection: &mut Inspection, snapshot: &Snapshot) {
             ("entries", root.entries.to_string()),
             ("bytes", root.bytes.to_string()),
             ("scan", scan.unwrap_or_default()),
+            (
+                "cuts",
+                cuts.map(|cuts| cuts.page.to_string()).unwrap_or_default(),
+            ),
+            ("origin", origin.escape_ascii().to_string()),
         ]);
     }
 }

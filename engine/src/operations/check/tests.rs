@@ -378,7 +378,7 @@ fn a_volume_is_told_with_the_bytes_that_are_lost_and_what_could_never_be_read() 
     let report = sample.check(true);
     let found = finding(&report, &copy.pack.name().to_string());
     let path = format!("{session}:disk0").into_bytes();
-    assert_eq!(found.lost_paths, [path.clone()]);
+    assert_eq!(found.lost_paths, std::slice::from_ref(&path));
     let lost = LostRange {
         path,
         range: 4_000..8_000,
