@@ -107,7 +107,7 @@ pub(crate) struct SecretArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Init(InitArgs),
-    Snapshot(SnapshotArgs),
+    Snapshot(Box<SnapshotArgs>),
     Snapshots(SnapshotsArgs),
     Ls(LsArgs),
     Cat(CatArgs),

@@ -47,7 +47,7 @@ impl SelectedVolume<'_> {
 }
 
 /// Finds the volume that `path` means: `disk0` by its label, `disk0/p2` a partition by its number,
-/// nothing for the only volume. Gives `None` where `path` means folders: it is absolute, begins
+/// nothing for a snapshot of one volume. Gives `None` where `path` means folders: it is absolute, begins
 /// with the label of a folder, or the snapshot has no volume.
 ///
 /// # Errors
@@ -57,7 +57,7 @@ pub fn select_volume<'s>(
     snapshot: &'s Snapshot,
     path: &[u8],
 ) -> Result<Option<SelectedVolume<'s>>> {
-    if path.first() == Some(&b'/') || volumes(snapshot).next().is_none() {
+    if path.first() == Some(&b'/') || !has_volume(snapshot) {
         return Ok(None);
     }
     let names = path.split(|&byte| byte == b'/');
@@ -86,25 +86,24 @@ pub fn select_volume<'s>(
     }
 }
 
-/// The volumes of `snapshot`, and the index of each among its roots.
-fn volumes(snapshot: &Snapshot) -> impl Iterator<Item = (usize, &Root)> {
-    let roots = snapshot.roots.iter().enumerate();
-    roots.filter(|(_, root)| root.root_type == RootType::Extents)
+fn has_volume(snapshot: &Snapshot) -> bool {
+    let mut roots = snapshot.roots.iter();
+    roots.any(|root| root.root_type == RootType::Extents)
 }
 
+/// Of several parts none is meant, even if only one is a volume: the others would be forgotten.
 fn the_only_one(snapshot: &Snapshot) -> Result<SelectedVolume<'_>> {
-    let mut all = volumes(snapshot);
-    match (all.next(), all.next()) {
-        (Some((index, root)), None) => Ok(SelectedVolume {
+    match snapshot.roots.as_slice() {
+        [root] => Ok(SelectedVolume {
             root,
-            index,
+            index: 0,
             partition: None,
         }),
         _ => Err(Error::new(
             ErrorKind::InvalidInput,
             Place::Argument("snapshot"),
             format!(
-                "holds several volumes: name one of {} behind a colon",
+                "holds several parts: name one of {} behind a colon",
                 labels(snapshot)
             ),
         )),
@@ -247,6 +246,9 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains(&LABELS.join(", ")), "{error}");
         snapshot.roots.remove(0);
+        let error = found(&snapshot, "").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "a folder is left");
+        snapshot.roots.pop();
         assert_eq!(found(&snapshot, "").unwrap(), Some((0, None)));
     }
 
