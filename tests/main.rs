@@ -20,4 +20,5 @@ mod scale;
 mod scene;
 mod sessions;
 mod sharing;
+mod volumes;
 mod volumes_show;

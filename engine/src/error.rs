@@ -119,6 +119,12 @@ impl Error {
         self
     }
 
+    /// The same error, told of a place that the caller knows better.
+    pub(crate) fn with_place(mut self, place: Place) -> Self {
+        self.place = place;
+        self
+    }
+
     /// What the caller can do.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -203,6 +203,11 @@ pub const NBD_NAME_LEN_LIMIT: usize = 4_096;
 pub const NBD_TIMEOUT_SECONDS_DEFAULT: u64 = 60;
 /// A restore of a volume flushes after so many bytes of work, and notes how far it is.
 pub const CHECKPOINT_LEN_DEFAULT: u64 = 256 * MIB as u64;
+/// It does so at least this many times where volumes are small, so that most of what was done
+/// before an interruption is not done again.
+pub const CHECKPOINTS_MIN: u64 = 8;
+/// But not after less work than this, bytes: a flush costs more than it saves.
+pub const CHECKPOINT_LEN_MIN: u64 = 32 * MIB as u64;
 /// Ranges of a volume that a report lists; the rest is counted.
 pub const REPORT_RANGES_MAX: usize = 10_000;
 

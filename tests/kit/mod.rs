@@ -2,8 +2,12 @@
 
 pub mod cli;
 pub mod compare;
+pub mod disk;
 pub mod generate;
+pub mod loops;
 pub mod mount;
+pub mod nbd;
 pub mod repository;
 pub mod rights;
+pub mod tool;
 pub mod workspace;

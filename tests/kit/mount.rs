@@ -40,6 +40,19 @@ impl Mounted {
         Self::mount(&["-t", "tmpfs"], Path::new("tmpfs"), at.to_owned())
     }
 
+    /// The file system of a device, on a folder in the workspace.
+    pub fn device(workspace: &Workspace, name: &str, device: &Path) -> Option<Self> {
+        Self::mount(&[], device, workspace.folder(name))
+    }
+
+    /// Unmounts it at once, so that all of it is on its device.
+    pub fn unmount(self) {
+        let unmounted = Command::new("umount").arg(&self.0).status();
+        let is_gone = unmounted.is_ok_and(|status| status.success());
+        assert!(is_gone, "{} is in use", self.0.display());
+        std::mem::forget(self);
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.0

@@ -35,7 +35,7 @@ pub use crate::operations::restore_volume::verify::VerifyVolumeReport;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::snapshot::Root;
-use crate::limits::CHECKPOINT_LEN_DEFAULT;
+use crate::limits::{CHECKPOINT_LEN_DEFAULT, CHECKPOINT_LEN_MIN, CHECKPOINTS_MIN};
 use crate::observe::{Counter, Observer};
 use crate::operations::restore_volume::job::Job;
 use crate::operations::restore_volume::run::Restore;
@@ -60,7 +60,7 @@ pub struct RestoreVolumeOptions {
     /// Where the journal of the restore lies. Beside a file by default; without it a device has no
     /// journal, and its restore cannot be resumed.
     pub state_folder: Option<PathBuf>,
-    /// Bytes of work between two checkpoints.
+    /// Most bytes of work between two checkpoints; of a small volume, fewer.
     pub checkpoint_len: u64,
 }
 
@@ -139,7 +139,8 @@ pub fn restore_volume(
     let passes = if options.verify { 2 } else { 1 };
     observer.expect(Counter::Bytes, job.len().saturating_mul(passes));
     let in_place = options.target.existing == Existing::InPlace;
-    let mut restore = Restore::new(&job, &target, in_place, journal, options.checkpoint_len);
+    let checkpoint_len = checkpoint_len(job.len(), options.checkpoint_len);
+    let mut restore = Restore::new(&job, &target, in_place, journal, checkpoint_len);
     restore.run(&done)?;
     let (mut report, journal) = restore.finish();
     if options.verify {
@@ -180,6 +181,11 @@ pub fn verify_volume(
     }
     observer.expect(Counter::Bytes, wanted);
     verify::verify(&job, &target, &[])
+}
+
+/// Work between two checkpoints of `len` bytes in all.
+fn checkpoint_len(len: u64, most: u64) -> u64 {
+    most.min((len / CHECKPOINTS_MIN).max(CHECKPOINT_LEN_MIN))
 }
 
 /// The journal of this restore, if it has a place, and what it says is done.

@@ -1,6 +1,6 @@
 //! One volume: its layout and forced cuts, what changed, and the manifest that comes of it.
 
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::entry::ExtentsRoot;
 use crate::format::id::SessionId;
 use crate::format::snapshot::{PageRoot, Root, SnapshotKind, Tracking};
@@ -180,12 +180,24 @@ impl<'c> Capture<'c, '_> {
             parent: parent.map(|parent| parent.volume),
             changed: changed.map_or(&[], |changed| &changed.ranges),
         };
-        match build(self.ingest, store, &new) {
+        let built = match build(self.ingest, store, &new) {
             Err(error) if error.kind() == ErrorKind::Damaged && new.parent.is_some() => {
                 new.parent = None;
                 build(self.ingest, store, &new)
             }
             built => built,
+        };
+        built.map_err(|error| self.named(error))
+    }
+
+    /// The pipeline knows no names: what it says of a volume it says of this one.
+    fn named(&self, error: Error) -> Error {
+        match error.place() {
+            Place::Argument("volume") => {
+                let location = &self.volume.reader.source().identity().location;
+                error.with_place(Place::Path(location.clone()))
+            }
+            _ => error,
         }
     }
 
