@@ -5,11 +5,10 @@ use std::time::Instant;
 use blockstore::operations::merge::{MergeMode, MergeOptions, merge};
 use blockstore::pipeline::budget::Budget;
 use blockstore::repository::Repository;
-use blockstore::repository::session::{SessionOptions, Writer};
 use blockstore::repository::snapshots::find;
 
 use crate::args::MergeArgs;
-use crate::commands::Context;
+use crate::commands::{Context, session_options, writer};
 use crate::env;
 use crate::exit::{Failure, Outcome};
 use crate::render::human;
@@ -18,11 +17,7 @@ use crate::render::json::MergeSummary;
 pub(super) fn run(context: &Context<'_>, args: &MergeArgs) -> Result<Outcome, Failure> {
     let began = Instant::now();
     let budget = context.budget()?;
-    let opened = if args.dry_run {
-        context.open_dry()?
-    } else {
-        context.open()?
-    };
+    let opened = context.open_to_write(args.dry_run)?;
     let inputs = inputs(args, &opened.repository)?;
     let progress = context.progress()?;
     let report = merge(
@@ -51,14 +46,8 @@ fn inputs(args: &MergeArgs, repository: &Repository) -> Result<Vec<blockstore::S
 }
 
 fn options(args: &MergeArgs, budget: Budget) -> MergeOptions {
-    let writer = Writer {
-        host: env::host(),
-        user: env::user(),
-        process: std::process::id(),
-        started: env::now(),
-    };
     MergeOptions {
-        writer,
+        writer: writer(env::host()),
         host: args.host.clone(),
         tags: args.tags.clone(),
         mode: match args.keep_deleted {
@@ -66,10 +55,7 @@ fn options(args: &MergeArgs, budget: Budget) -> MergeOptions {
             false => MergeMode::Replace,
         },
         budget,
-        session: SessionOptions {
-            pack_len_target: budget.pack_len_target,
-            ..SessionOptions::default()
-        },
+        session: session_options(budget),
         ..MergeOptions::new(env::now)
     }
 }

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use blockstore::pipeline::budget::Budget;
 use blockstore::repository::Repository;
+use blockstore::repository::session::{SessionOptions, Writer};
 use blockstore::storage::Backend;
 use blockstore::storage::cache::CacheFolder;
 use blockstore::storage::dry_run::DryRunBackend;
@@ -84,6 +85,23 @@ struct Opened {
     identity: (u64, u64),
 }
 
+/// This process as a writer for the machine `host`.
+fn writer(host: String) -> Writer {
+    Writer {
+        host,
+        user: env::user(),
+        process: std::process::id(),
+        started: env::now(),
+    }
+}
+
+fn session_options(budget: Budget) -> SessionOptions {
+    SessionOptions {
+        pack_len_target: budget.pack_len_target,
+        ..SessionOptions::default()
+    }
+}
+
 impl<'c> Context<'c> {
     fn repository_path(&self) -> Result<&Path, Failure> {
         let path = self
@@ -94,6 +112,11 @@ impl<'c> Context<'c> {
         path.ok_or_else(|| {
             Failure::Usage("which repository? give --repo, or set BLOCKSTORE_REPO".to_owned())
         })
+    }
+
+    /// To be written to; what a dry run writes is forgotten.
+    fn open_to_write(&self, is_dry: bool) -> Result<Opened, Failure> {
+        if is_dry { self.open_dry() } else { self.open() }
     }
 
     fn open(&self) -> Result<Opened, Failure> {

@@ -4,11 +4,10 @@ use std::time::Instant;
 
 use blockstore::operations::snapshot::{ParentChoice, SnapshotOptions, snapshot, snapshot_volumes};
 use blockstore::pipeline::budget::Budget;
-use blockstore::repository::session::{SessionOptions, Writer};
 use blockstore::sources::folder::{ChangeTest, Excludes, FolderOptions};
 
 use crate::args::{ExcludeArgs, SnapshotArgs};
-use crate::commands::{Context, Opened, volumes};
+use crate::commands::{Context, Opened, session_options, volumes, writer};
 use crate::env;
 use crate::exit::{Failure, Outcome};
 use crate::render::human;
@@ -17,11 +16,7 @@ use crate::render::json::SnapshotReport;
 pub(super) fn run(context: &Context<'_>, args: &SnapshotArgs) -> Result<Outcome, Failure> {
     let began = Instant::now();
     let budget = context.budget()?;
-    let opened = if args.dry_run {
-        context.open_dry()?
-    } else {
-        context.open()?
-    };
+    let opened = context.open_to_write(args.dry_run)?;
     let parts = volumes::parts(args)?;
     let options = options(args, budget, &opened);
     let volume_options = volumes::options(context, &args.volumes)?;
@@ -52,16 +47,9 @@ pub(super) fn run(context: &Context<'_>, args: &SnapshotArgs) -> Result<Outcome,
 }
 
 fn options(args: &SnapshotArgs, budget: Budget, opened: &Opened) -> SnapshotOptions {
-    let writer = Writer {
-        host: (args.volumes.machine.clone())
-            .or_else(|| args.host.clone())
-            .unwrap_or_else(env::host),
-        user: env::user(),
-        process: std::process::id(),
-        started: env::now(),
-    };
+    let name = args.volumes.machine.clone().or_else(|| args.host.clone());
     SnapshotOptions {
-        writer,
+        writer: writer(name.unwrap_or_else(env::host)),
         tags: args.tags.clone(),
         program: concat!("blockstore ", env!("CARGO_PKG_VERSION")).to_owned(),
         parent: parent(args),
@@ -75,10 +63,7 @@ fn options(args: &SnapshotArgs, budget: Budget, opened: &Opened) -> SnapshotOpti
         },
         level: args.level,
         budget,
-        session: SessionOptions {
-            pack_len_target: budget.pack_len_target,
-            ..SessionOptions::default()
-        },
+        session: session_options(budget),
         repository_folder: Some(opened.identity),
         clock: env::now,
     }

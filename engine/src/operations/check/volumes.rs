@@ -5,16 +5,14 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::format::entry::ExtentKind;
 use crate::format::id::PageId;
 use crate::format::snapshot::{Root, RootType, Snapshot};
 use crate::operations::check::FindingKind;
 use crate::operations::check::findings::{Findings, Progress};
 use crate::operations::{walk, walk_volume};
-use crate::pipeline::ranges;
 use crate::repository::chunks::ChunkReader;
 use crate::repository::index::is_missing_or_damaged;
-use crate::repository::manifest::content::{ExtentCursor, ExtentStep};
+use crate::repository::manifest::content::unreadable_ranges;
 use crate::repository::manifest::cuts::CutsCursor;
 
 /// Ranges that a finding spells out; the rest is counted.
@@ -74,7 +72,7 @@ pub(super) fn tell_unreadable(
             if root.root_type != RootType::Extents || told == Some(0) {
                 continue;
             }
-            let ranges = unreadable(reader, root)?;
+            let ranges = unreadable_ranges(reader, &walk_volume::content_of(root))?;
             if !ranges.is_empty() {
                 let detail = unreadable_detail(root, &ranges);
                 findings.add(FindingKind::Unreadable, subject(snapshot, root), detail);
@@ -82,30 +80,6 @@ pub(super) fn tell_unreadable(
         }
     }
     Ok(())
-}
-
-/// Opens only the pages that say they hold such; what is lost is told by others.
-fn unreadable(reader: &ChunkReader<'_>, root: &Root) -> Result<Vec<Range<u64>>> {
-    let mut found = Vec::new();
-    let mut cursor = ExtentCursor::new(reader, &walk_volume::content_of(root));
-    loop {
-        if let Some(page) = cursor.ahead() {
-            if page.child.unreadable {
-                let _ = cursor.open_page()?;
-            } else {
-                cursor.skip_page();
-            }
-            continue;
-        }
-        let start = cursor.offset();
-        match cursor.next()? {
-            None => return Ok(found),
-            Some(ExtentStep::Extent(extent)) if extent.kind == ExtentKind::Unreadable => {
-                ranges::push(&mut found, start..cursor.offset());
-            }
-            Some(_) => {}
-        }
-    }
 }
 
 fn unreadable_detail(root: &Root, ranges: &[Range<u64>]) -> String {

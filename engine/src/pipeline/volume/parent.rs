@@ -225,32 +225,6 @@ fn across_anchor() -> Error {
     Error::new(ErrorKind::Damaged, Place::Argument("parent"), detail)
 }
 
-/// What the parent could not read. Opens only the pages that say they hold such.
-pub(super) fn unreadable_ranges(parent: &ParentVolume<'_>) -> Result<Vec<Range<u64>>> {
-    let mut ranges = Vec::new();
-    let content = Content::Tree(parent.extents);
-    let mut cursor = ExtentCursor::new(parent.reader, &content);
-    loop {
-        if let Some(page) = cursor.ahead() {
-            if page.child.unreadable {
-                // A page that is lost is built anew, unreadable extents and all.
-                let _ = cursor.open_page()?;
-            } else {
-                cursor.skip_page();
-            }
-            continue;
-        }
-        let start = cursor.offset();
-        match cursor.next()? {
-            None => return Ok(ranges),
-            Some(ExtentStep::Extent(extent)) if extent.kind == ExtentKind::Unreadable => {
-                ranges.push(start..start + extent.len);
-            }
-            Some(_) => {}
-        }
-    }
-}
-
 /// The cuts that only the parent has, or only `new`. Pages that both have are passed over unread:
 /// `known` are the leaves of the new ones.
 pub(super) fn cuts_that_differ(

@@ -4,16 +4,15 @@ use std::io;
 use std::ops::Range;
 
 use crate::error::{Error, Place, Result};
-use crate::format::entry::{Extent, ExtentKind};
+use crate::format::entry::{Content, Extent, ExtentKind};
 use crate::pipeline::volume::Allocation;
 use crate::pipeline::volume::block::BlockTask;
 use crate::pipeline::volume::build::{BuildMode, NewVolume};
 use crate::pipeline::volume::changes::{AllocationMap, Changes, union_of_grains};
-use crate::pipeline::volume::parent::{
-    ParentVolume, ParentWalk, cuts_that_differ, unreadable_ranges,
-};
+use crate::pipeline::volume::parent::{ParentVolume, ParentWalk, cuts_that_differ};
 use crate::pipeline::volume::rules::VolumeRules;
 use crate::repository::index::is_missing_or_damaged;
+use crate::repository::manifest::content::unreadable_ranges;
 use crate::repository::manifest::cuts::BuiltCuts;
 
 /// How the volume is built, and the grains that must be looked at.
@@ -38,7 +37,7 @@ pub(super) fn plan(
     };
     let changes = Changes {
         ranges: volume.changed,
-        unreadable: unreadable_ranges(parent)?,
+        unreadable: unreadable_ranges(parent.reader, &Content::Tree(parent.extents))?,
         cuts,
         old_len: parent.extents.len,
         len,

@@ -1,10 +1,11 @@
 //! Walking the extents of one content in order, from any offset on.
 
+use std::ops::Range;
 use std::vec;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::DecodeError;
-use crate::format::entry::{Content, Extent};
+use crate::format::entry::{Content, Extent, ExtentKind};
 use crate::format::extents::{self, ExtentsChild};
 use crate::format::id::PageId;
 use crate::repository::chunks::ChunkReader;
@@ -234,4 +235,32 @@ fn expect_sums(child: ExtentsChild, found: (u64, bool), is_root: bool) -> Result
 
 pub(super) fn damaged_page(id: PageId, error: DecodeError) -> Error {
     Error::new(ErrorKind::Damaged, Place::Chunk(id), "page").with_source(error)
+}
+/// What of `content` could not be read when it was captured: ascending, apart. Opens only the pages
+/// that say they hold such; of those that are lost nothing is known.
+pub fn unreadable_ranges(reader: &ChunkReader<'_>, content: &Content) -> Result<Vec<Range<u64>>> {
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    let mut cursor = ExtentCursor::new(reader, content);
+    loop {
+        if let Some(page) = cursor.ahead() {
+            if page.child.unreadable {
+                let _ = cursor.open_page()?;
+            } else {
+                cursor.skip_page();
+            }
+            continue;
+        }
+        let start = cursor.offset();
+        match cursor.next()? {
+            None => return Ok(ranges),
+            Some(ExtentStep::Extent(extent)) if extent.kind == ExtentKind::Unreadable => {
+                let end = start + extent.len;
+                match ranges.last_mut() {
+                    Some(last) if last.end == start => last.end = end,
+                    _ => ranges.push(start..end),
+                }
+            }
+            Some(_) => {}
+        }
+    }
 }
