@@ -177,6 +177,26 @@ fn i4_two_hundred_rounds_of_changes_have_the_root_of_a_full_scan() {
 }
 
 #[test]
+fn i4_an_empty_list_keeps_no_cuts_that_a_full_scan_would_not_make() {
+    let scene = Scene::new();
+    let without: [&dyn AsRef<std::ffi::OsStr>; 4] =
+        [&"--volume", &scene.path, &"--full", &"--no-hints"];
+    let plain = scene.repository.snapshot(&without);
+    let by_list = scene.by_list(&[]);
+    let full = scene.in_full();
+    assert_eq!(by_list.root, full.root);
+    let list = scene.list(&[]);
+    let back = scene.repository.snapshot(&[
+        &"--volume",
+        &scene.path,
+        &"--no-hints",
+        &"--changed-ranges",
+        &list,
+    ]);
+    assert_eq!(back.root, plain.root);
+}
+
+#[test]
 fn i5_changes_are_taken_in_while_the_contents_of_all_data_packs_are_away() {
     let scene = Scene::new();
     let first = scene.in_full();

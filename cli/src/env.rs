@@ -74,6 +74,13 @@ pub(crate) fn owner_names() -> OwnerNames {
     OwnerNames::parse(&read("/etc/passwd"), &read("/etc/group"))
 }
 
+/// The files that standard output and standard error go to, where they are files.
+pub(crate) fn output_files() -> Vec<PathBuf> {
+    let links = ["/proc/self/fd/1", "/proc/self/fd/2"].into_iter();
+    let targets = links.filter_map(|link| std::fs::read_link(link).ok());
+    targets.filter(|path| path.is_file()).collect()
+}
+
 /// One per processor that this process may use.
 pub(crate) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)

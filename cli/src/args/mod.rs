@@ -18,7 +18,7 @@ pub(crate) use verbs::{
     ExcludeArgs, InitArgs, LsArgs, ManArgs, MapArgs, MergeArgs, RestoreArgs, SnapshotArgs,
     SnapshotsArgs,
 };
-pub(crate) use volumes::{ExportArgs, RestoreVolumeArgs, VolumeArgs, labelled};
+pub(crate) use volumes::{ExportArgs, RestoreVolumeArgs, SparseChoice, VolumeArgs, labelled};
 
 const WORDS: &str = "\
 Words:

@@ -8,7 +8,7 @@ use blockstore::pipeline::budget::Budget;
 use blockstore::repository::snapshots::find;
 use blockstore::targets::folder::{FolderTargetOptions, OnConflict, OwnerNames};
 
-use crate::args::{ConflictChoice, RestoreArgs, RestoreVolumeArgs};
+use crate::args::{ConflictChoice, RestoreArgs, RestoreVolumeArgs, SparseChoice};
 use crate::commands::{Context, restore_volume, volumes};
 use crate::env;
 use crate::exit::{Failure, Outcome};
@@ -60,6 +60,8 @@ fn check(args: &RestoreVolumeArgs) -> Result<(), Failure> {
         ("--in-place", args.in_place),
         ("--resume", args.resume),
         ("--verify-only", args.verify_only),
+        ("--sparse", args.sparse != SparseChoice::AsRecorded),
+        ("--state-dir", args.state_dir.is_some()),
     ];
     volumes::refuse(&given, "is for volumes")
 }

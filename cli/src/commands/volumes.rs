@@ -13,6 +13,7 @@ use blockstore::sources::volume::{FreezeOptions, is_device};
 
 use crate::args::{ExcludeArgs, SnapshotArgs, VolumeArgs, labelled};
 use crate::commands::Context;
+use crate::env;
 use crate::exit::Failure;
 
 /// The label of a volume that is captured alone, and the beginning of those of machines.
@@ -99,7 +100,10 @@ fn machine(args: &SnapshotArgs) -> Result<Vec<PartSpec>, Failure> {
     let mut lists = BTreeMap::new();
     for list in &args.volumes.changed_ranges {
         let (label, path) = labelled(list).ok_or_else(|| not_labelled("--changed-ranges", list))?;
-        lists.insert(label, path.to_owned());
+        if lists.insert(label.clone(), path.to_owned()).is_some() {
+            let detail = format!("--changed-ranges: {label:?} has two lists");
+            return Err(Failure::Usage(detail));
+        }
     }
     let mut parts = Vec::new();
     for path in &args.paths {
@@ -115,6 +119,9 @@ fn machine(args: &SnapshotArgs) -> Result<Vec<PartSpec>, Failure> {
         } else {
             PartSpec::Folder(FolderSpec { label, path })
         });
+    }
+    if !parts.iter().any(|part| matches!(part, PartSpec::Volume(_))) {
+        refuse_for_folders(&args.volumes)?;
     }
     match lists.keys().next() {
         None => Ok(parts),
@@ -134,13 +141,13 @@ fn is_url(path: &Path) -> bool {
     text.starts_with("nbd://") || text.starts_with("nbd+unix://")
 }
 
+/// An image in another format may lie on a device as well as in a file. What an NBD server exports
+/// is the disk itself.
 fn place(path: &Path, args: &VolumeArgs) -> VolumePlace {
-    if is_url(path) {
-        return VolumePlace::Nbd(path.to_string_lossy().into_owned());
-    }
     match args.format.image() {
-        Some(format) if !is_device(path) => VolumePlace::Image(path.to_owned(), format),
-        _ => VolumePlace::Path(path.to_owned()),
+        _ if is_url(path) => VolumePlace::Nbd(path.to_string_lossy().into_owned()),
+        Some(format) => VolumePlace::Image(path.to_owned(), format),
+        None => VolumePlace::Path(path.to_owned()),
     }
 }
 
@@ -164,6 +171,7 @@ fn needed(context: &Context<'_>) -> Result<Vec<PathBuf>, Failure> {
     let mut needed = kept(context)?;
     needed.push(context.environment.temporary.clone());
     needed.extend(std::env::current_exe().ok());
+    needed.extend(env::output_files());
     Ok(needed)
 }
 

@@ -114,15 +114,13 @@ impl<'r> Session<'r> {
         (id, base): (SessionId, u32),
         options: SessionOptions,
     ) -> Result<Self> {
+        let absent = absent_packs(repository, index)?;
         Ok(Self {
             repository,
             index,
             kept_runs: Mutex::default(),
-            absent: absent_packs(repository, index)?,
-            damaged: repository
-                .local_index()
-                .map(LocalIndex::damaged_copies)
-                .unwrap_or_default(),
+            damaged: damaged_copies(repository, index, &absent),
+            absent,
             id,
             base,
             options,
@@ -185,7 +183,7 @@ impl<'r> Session<'r> {
         !self.may_lack_chunks()
             && self.repository.local_index().is_some_and(|local| {
                 let runs = self.index.runs().collect();
-                local.is_stated_whole(&root.name, &root.page, &runs)
+                local.is_stated_whole(&source_of(root), &root.page, &runs)
             })
     }
 
@@ -333,7 +331,7 @@ impl<'r> Session<'r> {
         let runs: Vec<_> = self.index.runs().chain(stored).collect();
         for root in &snapshot.roots {
             if !self.may_lack_chunks() && !self.is_known_whole(root) {
-                local.state_whole(&root.name, &root.page, &runs);
+                local.state_whole(&source_of(root), &root.page, &runs);
             }
         }
         if has_stored {
@@ -431,6 +429,32 @@ fn newest_plan(repository: &Repository) -> Result<u32> {
         _ => None,
     });
     Ok(plans.max().unwrap_or(0))
+}
+
+/// What a statement about a root is filed under: every volume that is captured alone has the same
+/// label.
+fn source_of(root: &Root) -> Vec<u8> {
+    let mut source = root.name.clone();
+    source.push(0);
+    source.extend(root.origin.iter().flatten());
+    source
+}
+
+/// Copies that must not be relied on, and of which there is no other: what was stored again is
+/// healed.
+fn damaged_copies(
+    repository: &Repository,
+    index: &Index,
+    absent: &HashSet<ObjectName>,
+) -> HashSet<(ObjectName, ChunkId)> {
+    let local = repository.local_index();
+    let mut damaged = local.map(LocalIndex::damaged_copies).unwrap_or_default();
+    let all = damaged.clone();
+    damaged.retain(|(_, id)| {
+        let mut copies = index.locate(id).map(|copy| copy.pack.name());
+        !copies.any(|pack| !absent.contains(&pack) && !all.contains(&(pack, *id)))
+    });
+    damaged
 }
 
 /// The packs that the index speaks of and that are not there in the length it says.

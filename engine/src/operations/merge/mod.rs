@@ -297,18 +297,23 @@ fn kind_of(inputs: &[Snapshot], roots: usize) -> SnapshotKind {
     }
 }
 
-/// The lowest of all inputs; the lowest there is if roots are of different inputs, because nothing
-/// says that they fit each other in time.
+/// That of the input that gave all roots. Of several, nothing says that they fit each other in
+/// time; and what was smeared stays so.
 fn consistency_of(inputs: &[Snapshot], compositions: &[Composition]) -> Consistency {
     let ages: BTreeSet<_> = compositions
         .iter()
         .flat_map(|composition| composition.layers.iter().map(|layer| layer.age))
         .collect();
-    let lowest = inputs.iter().map(|input| input.consistency);
-    let lowest = lowest.min_by_key(|consistency| *consistency as u8);
-    lowest
-        .filter(|_| ages.len() == 1)
-        .unwrap_or(Consistency::Files)
+    let given = ages.iter().filter_map(|&age| inputs.get(age));
+    let mut given = given.map(|input| input.consistency);
+    match (
+        ages.len(),
+        given.clone().any(|level| level == Consistency::Smeared),
+    ) {
+        (_, true) => Consistency::Smeared,
+        (1, false) => given.next().unwrap_or(Consistency::Files),
+        _ => Consistency::Files,
+    }
 }
 
 /// A problem of an input, as it is told again. Snapshots hold the first three kinds.

@@ -159,9 +159,7 @@ pub fn snapshot_volumes(
 ) -> Result<SnapshotReport> {
     volumes::check_labels(parts)?;
     VolumeRules::new(volumes.cutting)?;
-    let rest = Rest::begin(parts, volumes)?;
-    let open = parts.iter().map(|part| part.open(volumes, options));
-    let open: Vec<_> = open.collect::<Result<_>>()?;
+    let mut rest = Rest::of(parts, volumes)?;
     let take = Take {
         repository,
         kind,
@@ -169,6 +167,9 @@ pub fn snapshot_volumes(
         observer,
     };
     take.run(|capture| {
+        rest.freeze()?;
+        let open = parts.iter().map(|part| part.open(volumes, options));
+        let open: Vec<_> = open.collect::<Result<_>>()?;
         let open_volumes: Vec<_> = open.iter().filter_map(OpenPart::volume).collect();
         let lens = open_volumes.iter().map(|volume| volume.len());
         observer.expect(Counter::Bytes, lens.sum());
@@ -212,7 +213,7 @@ impl Take<'_> {
         capture: impl FnOnce(&mut Capture<'_, '_>) -> Result<(Vec<Captured>, Consistency)>,
     ) -> Result<SnapshotReport> {
         let (repository, options) = (self.repository, self.options);
-        let parents = Parents::choose(repository, &options.parent, &options.writer.host)?;
+        let parents = Parents::choose(repository, &options.parent, &options.writer)?;
         let reader = ChunkReader::new(repository, PREVIOUS_CACHE_LEN)?;
         let mut session = Session::begin(repository, &options.writer, options.session)?;
         let ingest_options = IngestOptions {

@@ -1,17 +1,21 @@
 //! The earlier snapshots that tell what changed.
 
 use crate::error::Result;
+use crate::format::entry::Timestamp;
 use crate::format::id::SessionId;
-use crate::format::snapshot::{Root, RootType, Snapshot, SnapshotKind};
+use crate::format::snapshot::{Root, RootType, Snapshot, SnapshotKind, Tracking};
 use crate::operations::snapshot::ParentChoice;
 use crate::repository::Repository;
-use crate::repository::snapshots;
+use crate::repository::session::Writer;
+use crate::repository::snapshots::{self, SnapshotList};
 
 /// The snapshots that may be compared with.
 pub(super) struct Parents {
     /// Newest first.
     candidates: Vec<Snapshot>,
     choice: ParentChoice,
+    /// Why it is not known which one is the newest.
+    doubt: Option<&'static str>,
 }
 
 /// An earlier state of a source.
@@ -25,21 +29,25 @@ impl Parents {
     pub(super) fn choose(
         repository: &Repository,
         choice: &ParentChoice,
-        host: &str,
+        writer: &Writer,
     ) -> Result<Self> {
-        let candidates = match choice {
-            ParentChoice::None => Vec::new(),
-            ParentChoice::Given(text) => vec![snapshots::find(repository, text)?],
+        let (candidates, doubt) = match choice {
+            ParentChoice::None => (Vec::new(), None),
+            ParentChoice::Given(text) => (vec![snapshots::find(repository, text)?], None),
             ParentChoice::Newest => {
-                let mut all = snapshots::list(repository)?.snapshots;
-                all.retain(|snapshot| snapshot.host == host);
-                all.reverse();
-                all
+                let mut found = snapshots::list(repository)?;
+                found
+                    .snapshots
+                    .retain(|snapshot| snapshot.host == writer.host);
+                found.snapshots.reverse();
+                let doubt = doubt_of(&found, writer.started);
+                (found.snapshots, doubt)
             }
         };
         Ok(Self {
             candidates,
             choice: choice.clone(),
+            doubt,
         })
     }
 
@@ -52,7 +60,9 @@ impl Parents {
             (ParentChoice::Newest, true) => {
                 "the newest snapshot of this host and path was compared"
             }
-            (ParentChoice::Newest, false) => "there is no earlier snapshot of this host and path",
+            (ParentChoice::Newest, false) => self
+                .doubt
+                .unwrap_or("there is no earlier snapshot of this host and path"),
         }
     }
 
@@ -61,20 +71,24 @@ impl Parents {
         self.newest(|_, root| root.root_type == RootType::Tree && root.name == name)
     }
 
-    /// The newest volume of this name; unless one snapshot was named, or it is a part of a
-    /// machine, it must come from the same place.
+    /// The volume of this name that a list of changes may begin at. Unless its snapshot was named
+    /// it is the newest of the same kind and place: a list is believed in all that it leaves out,
+    /// so another disk, or a merge of older states, must not stand in for it.
     pub(super) fn volume(
         &self,
         kind: SnapshotKind,
         name: &[u8],
         origin: &[u8],
     ) -> Option<Parent<'_>> {
-        let any_origin =
-            kind == SnapshotKind::Machine || matches!(self.choice, ParentChoice::Given(_));
+        let is_given = matches!(self.choice, ParentChoice::Given(_));
+        if self.doubt.is_some() {
+            return None;
+        }
         self.newest(|snapshot, root| {
-            let fits =
-                any_origin || (snapshot.kind == kind && root.origin.as_deref() == Some(origin));
-            fits && root.root_type == RootType::Extents && root.name == name
+            let is_same_place = snapshot.kind == kind
+                && snapshot.tracking != Tracking::Merged
+                && root.origin.as_deref() == Some(origin);
+            (is_given || is_same_place) && root.root_type == RootType::Extents && root.name == name
         })
     }
 
@@ -86,5 +100,17 @@ impl Parents {
         });
         let mut roots = roots.filter(|(snapshot, parent)| fits(snapshot, parent.root));
         roots.next().map(|(_, parent)| parent)
+    }
+}
+
+/// Snapshots are told apart by the clocks of their writers.
+fn doubt_of(found: &SnapshotList, now: Timestamp) -> Option<&'static str> {
+    let newest = found.snapshots.first();
+    if !found.damaged.is_empty() {
+        Some("a snapshot cannot be read, so the newest is not known")
+    } else if newest.is_some_and(|newest| newest.ended > now) {
+        Some("the newest snapshot is of a time to come, so a clock was wrong")
+    } else {
+        None
     }
 }

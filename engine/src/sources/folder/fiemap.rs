@@ -8,6 +8,7 @@
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 
+use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
 
 /// Extents that are asked for at a time.
@@ -61,7 +62,8 @@ pub(super) struct Mapped {
     pub(super) next: Option<u64>,
 }
 
-/// The written extents of `range` from its start on, as far as one answer tells.
+/// The written extents of `range` from its start on, as far as one answer tells. `INVAL` for an
+/// answer that makes no sense.
 pub(super) fn written_extents(fd: BorrowedFd<'_>, range: Range<u64>) -> rustix::io::Result<Mapped> {
     let mut request = Request {
         head: Head {
@@ -82,14 +84,16 @@ pub(super) fn written_extents(fd: BorrowedFd<'_>, range: Range<u64>) -> rustix::
     let written = extents
         .iter()
         .filter(|extent| extent.flags & EXTENT_UNWRITTEN == 0);
+    let next = match extents.last() {
+        Some(last) if last.flags & EXTENT_LAST == 0 && count == EXTENTS_PER_CALL => Some(end(last)),
+        _ => None,
+    };
+    // An answer that does not move on would be asked for ever.
+    if next.is_some_and(|next| next <= range.start) {
+        return Err(Errno::INVAL);
+    }
     Ok(Mapped {
         written: written.map(|extent| extent.logical..end(extent)).collect(),
-        next: match extents.last() {
-            Some(last) if last.flags & EXTENT_LAST == 0 && count == EXTENTS_PER_CALL => {
-                // An answer that does not move on would be asked for ever.
-                Some(end(last)).filter(|&next| next > range.start && next < range.end)
-            }
-            _ => None,
-        },
+        next: next.filter(|&next| next < range.end),
     })
 }

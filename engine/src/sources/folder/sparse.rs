@@ -58,6 +58,8 @@ impl<'a> DataRuns<'a> {
                     self.holes = Holes::Sought;
                     self.sought_run(at)
                 }
+                // Writing back may have failed, which says nothing of reading.
+                Err(_) => Err(Errno::INVAL),
                 found => found,
             },
             Holes::Sought => self.sought_run(at),

@@ -21,7 +21,8 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::pipeline::ReadAt;
 use crate::sources::volume::allocation::AllocationBuilder;
 use crate::sources::volume::file::read_full;
-use crate::sources::volume::uses::{mounted_read_write, swaps_on};
+pub use crate::sources::volume::uses::DeviceUses;
+use crate::sources::volume::uses::{mounted_read_write, swaps_on, uses_of};
 use crate::sources::volume::{
     Allocated, Identity, SECTOR_DEFAULT, VolumeKind, VolumeSource, check_len, check_range,
 };
@@ -84,6 +85,13 @@ impl DeviceVolume {
     pub fn mounted_read_write(&self) -> Result<Vec<PathBuf>> {
         let mounts = mounted_read_write(&self.system, self.device);
         mounts.map_err(|e| self.error("asking where it is mounted", e))
+    }
+
+    /// What may write to it while it is read, apart from the file systems that are mounted at
+    /// `frozen`.
+    pub fn uses(&self, frozen: &[PathBuf]) -> Result<DeviceUses> {
+        let uses = uses_of(&self.system, self.device, frozen);
+        uses.map_err(|e| self.error("asking what may write to it", e))
     }
 
     /// The swap areas on it.

@@ -67,7 +67,7 @@ pub trait VolumeSource: ReadAt {
     }
 }
 
-/// What a volume is, for the snapshot to record and the next one to compare.
+/// What a volume is, for the snapshot to record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Where its bytes come from.

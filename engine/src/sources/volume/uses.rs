@@ -3,10 +3,49 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::system::{DeviceId, Mount, System, device_at};
+use crate::system::{DeviceId, Mount, System, device_at, mount_of};
+
+/// What may write to a device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceUses {
+    /// File systems on it are mounted writably, frozen or not.
+    pub is_mounted: bool,
+    /// What is not frozen, one phrase each.
+    pub open: Vec<String>,
+}
+
+/// What may write to `device`, apart from the file systems that are mounted at `frozen`.
+pub(super) fn uses_of(
+    system: &System,
+    device: DeviceId,
+    frozen: &[PathBuf],
+) -> io::Result<DeviceUses> {
+    let all = system.mounts()?;
+    let mut still = Vec::new();
+    for point in frozen {
+        still.extend(mount_of(&all, point)?.map(|mount| mount.device));
+    }
+    let mounts = mounts_on(system, device)?;
+    let swaps = swaps_on(system, device)?;
+    let open = mounts.iter().filter(|mount| !still.contains(&mount.device));
+    let open = open.map(|mount| {
+        let point = mount.point.display();
+        format!("is mounted at {point} and can be written")
+    });
+    let swaps = swaps.iter().map(|_| "has swap space in use".to_owned());
+    Ok(DeviceUses {
+        is_mounted: !mounts.is_empty(),
+        open: open.chain(swaps).collect(),
+    })
+}
 
 /// Where `device` or anything built on it is mounted writably.
 pub(super) fn mounted_read_write(system: &System, device: DeviceId) -> io::Result<Vec<PathBuf>> {
+    let mounts = mounts_on(system, device)?.into_iter();
+    Ok(mounts.map(|mount| mount.point).collect())
+}
+
+fn mounts_on(system: &System, device: DeviceId) -> io::Result<Vec<Mount>> {
     let mut devices = system.built_on(device);
     for group in system.btrfs_groups() {
         if !group.is_disjoint(&devices) {
@@ -17,8 +56,9 @@ pub(super) fn mounted_read_write(system: &System, device: DeviceId) -> io::Resul
         devices.contains(&mount.device) || mount.sources().any(|source| devices.contains(&source))
     };
     let mounts = system.mounts()?.into_iter();
-    let mounts = mounts.filter(|mount| mount.is_writable && is_ours(mount));
-    Ok(mounts.map(|mount| mount.point).collect())
+    Ok(mounts
+        .filter(|mount| mount.is_writable && is_ours(mount))
+        .collect())
 }
 
 /// Swap areas on `device` or on anything built on it.

@@ -18,7 +18,7 @@ use crate::pipeline::volume::{
 use crate::repository::chunks::ChunkReader;
 use crate::repository::manifest::builder::PageStore;
 use crate::repository::manifest::cuts::CutsCursor;
-use crate::sources::volume::layout::{Hints, read_layout};
+use crate::sources::volume::layout::{Hints, has_hints, read_layout};
 
 /// Captures `volume` into `store`.
 ///
@@ -162,7 +162,17 @@ impl<'c> Capture<'c, '_> {
         changed.is_some_and(|changed| changed.ranges.is_empty())
             && parent.volume.extents.len == len
             && parent.volume.rules == self.rules
-            && (self.options.hints.is_some() || parent.info.cuts.is_none())
+            && self.has_same_hints(parent.info)
+    }
+
+    /// True if looking for the places of files would find the cuts that the parent has: nothing on
+    /// the volume has changed since.
+    fn has_same_hints(&self, parent: &VolumeInfo) -> bool {
+        let is_wanted = self.options.hints.is_some() && self.takes_hints();
+        match (is_wanted, parent.cuts.is_some()) {
+            (true, false) => !may_have_hints(&parent.layout),
+            (is_wanted, has_cuts) => is_wanted == has_cuts,
+        }
     }
 
     /// From the parent where that is possible; a parent that turns out to be damaged is left.
@@ -215,7 +225,10 @@ impl<'c> Capture<'c, '_> {
             };
         };
         let Some(parent) = parent else {
-            return everything(parents.reason(false));
+            return match self.found {
+                Some(_) => everything("the earlier snapshot does not say how it was divided"),
+                None => everything(parents.reason(false)),
+            };
         };
         match built.mode {
             BuildMode::Incremental => {
@@ -271,7 +284,10 @@ impl<'c> Capture<'c, '_> {
         let problems = self.tell_unreadable(built);
         Captured {
             root,
-            parent: self.found.map(|parent| parent.session),
+            parent: self
+                .found
+                .filter(|_| tracking == Tracking::ChangedRanges)
+                .map(|parent| parent.session),
             totals,
             read_bytes: self.volume.reader.metadata_bytes(),
             problem_count: built.unreadable.len() as u64,
@@ -292,6 +308,14 @@ impl<'c> Capture<'c, '_> {
             .collect();
         problems
     }
+}
+
+/// True if something was on the volume whose files have places that can be found.
+fn may_have_hints(layout: &LayoutInfo) -> bool {
+    let partitions = layout.partitions.iter();
+    let file_systems = partitions.filter_map(|one| one.file_system.as_ref());
+    let mut file_systems = file_systems.chain(&layout.file_system);
+    file_systems.any(|found| has_hints(&found.kind))
 }
 
 /// The cuts of a parent; nothing if they cannot be read.

@@ -27,7 +27,7 @@ mod window;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use crc32::crc32;
 pub use guid::Guid;
-pub use hints::{HintIter, HintOptions, HintProblem, Hints};
+pub use hints::{HintIter, HintOptions, HintProblem, Hints, has_hints};
 pub use probe::{FileSystem, FileSystemKind, probe};
 pub use table::{read_layout, read_table};
 

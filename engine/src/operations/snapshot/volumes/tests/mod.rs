@@ -6,13 +6,14 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use super::*;
 use crate::error::{ErrorKind, Result};
 use crate::format::entry::Timestamp;
 use crate::format::snapshot::{Consistency, Snapshot, SnapshotKind, Tracking};
 use crate::observe::{Counter, Observer};
+use crate::operations::merge::{MergeOptions, merge};
 use crate::operations::restore_volume::{RestoreVolumeOptions, restore_volume};
 use crate::operations::snapshot::{ParentChoice, SnapshotOptions, snapshot_volumes};
 use crate::repository::{Repository, snapshots};
@@ -96,6 +97,15 @@ impl World {
     }
 }
 
+/// A second later each time.
+fn ticking() -> Timestamp {
+    static SECONDS: AtomicI64 = AtomicI64::new(0);
+    Timestamp {
+        seconds: SECONDS.fetch_add(1, Ordering::Relaxed),
+        nanoseconds: 0,
+    }
+}
+
 /// Takes a snapshot into any repository.
 fn take_into(
     world: &World,
@@ -105,7 +115,7 @@ fn take_into(
     parent: ParentChoice,
     observer: &dyn Observer,
 ) -> Result<Snapshot> {
-    let mut options = SnapshotOptions::new(Timestamp::default);
+    let mut options = SnapshotOptions::new(ticking);
     options.parent = parent;
     let volumes = VolumeOptions::new(world.folder.path());
     let report = snapshot_volumes(repository, kind, parts, &volumes, &options, observer)?;
@@ -209,6 +219,76 @@ fn a_list_without_an_earlier_snapshot_of_that_place_is_not_used() {
     assert_eq!(snapshot.tracking, Tracking::Full);
     assert!(snapshot.tracking_reason.contains("no earlier snapshot"));
     assert_eq!(world.restored(&snapshot, 0), std::fs::read(&path).unwrap());
+}
+
+#[test]
+fn a_list_does_not_begin_at_a_volume_of_another_place_or_kind() {
+    let world = World::new();
+    world.image("a");
+    world.image("b").write_all_at(b"another", 0).unwrap();
+    let part = |name: &str, list| volume("disk0", &world.path(name), list);
+    let take = |kind, part: PartSpec| {
+        let parts = std::slice::from_ref(&part);
+        world.take_with(kind, parts, ParentChoice::Newest, &())
+    };
+    let machine = take(SnapshotKind::Machine, part("a", None)).unwrap();
+    take(SnapshotKind::Volume, part("b", None)).unwrap();
+    let list = world.list(&[]);
+    let again = take(SnapshotKind::Machine, part("a", Some(list.clone()))).unwrap();
+    assert_eq!(again.parent, Some(machine.session));
+    assert_eq!(again.roots[0].page, machine.roots[0].page);
+    let moved = take(SnapshotKind::Machine, part("b", Some(list))).unwrap();
+    assert_eq!((moved.parent, moved.tracking), (None, Tracking::Full));
+    let bytes = std::fs::read(world.path("b")).unwrap();
+    assert_eq!(world.restored(&moved, 0), bytes);
+}
+
+#[test]
+fn a_list_does_not_begin_at_a_merge_of_older_states() {
+    let world = World::new();
+    let file = world.image("disk");
+    let path = world.path("disk");
+    let mut states = Vec::new();
+    for state in [b"1", b"2", b"3"] {
+        file.write_all_at(state, MIB).unwrap();
+        states.push(world.take(&[volume("disk0", &path, None)], &()).unwrap());
+    }
+    let repository = sample_repository::open(world.backend.clone());
+    let options = MergeOptions::new(ticking);
+    merge(&repository, &states[..2], &options, &()).unwrap();
+    let list = world.list(&[]);
+    let taken = world
+        .take(&[volume("disk0", &path, Some(list))], &())
+        .unwrap();
+    assert_eq!(world.restored(&taken, 0), std::fs::read(&path).unwrap());
+    assert_ne!(taken.roots[0].page, states[1].roots[0].page);
+}
+
+#[test]
+fn a_list_does_not_begin_at_a_snapshot_of_a_time_to_come() {
+    let world = World::new();
+    world.image("disk");
+    let path = world.path("disk");
+    let mut options = SnapshotOptions::new(|| Timestamp {
+        seconds: i64::MAX / 2,
+        nanoseconds: 0,
+    });
+    options.parent = ParentChoice::None;
+    let volumes = VolumeOptions::new(world.folder.path());
+    let parts = [volume("disk0", &path, None)];
+    let repository = sample_repository::open(world.backend.clone());
+    let kind = SnapshotKind::Volume;
+    snapshot_volumes(&repository, kind, &parts, &volumes, &options, &()).unwrap();
+    let list = world.list(&[]);
+    let taken = world
+        .take(&[volume("disk0", &path, Some(list))], &())
+        .unwrap();
+    assert_eq!(taken.tracking, Tracking::Full);
+    assert!(
+        taken.tracking_reason.contains("clock"),
+        "{}",
+        taken.tracking_reason
+    );
 }
 
 #[test]

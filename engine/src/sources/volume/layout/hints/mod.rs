@@ -141,6 +141,11 @@ impl<'h> IntoIterator for &'h Hints {
     }
 }
 
+/// True if there is a reader for file systems of this name, as `FileSystemKind::name` spells it.
+pub fn has_hints(name: &str) -> bool {
+    ["ext2", "ext3", "ext4", "ntfs", "fat12", "fat16", "fat32"].contains(&name)
+}
+
 struct Found {
     partition: Option<u32>,
     place: Range<u64>,
