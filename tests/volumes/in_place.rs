@@ -18,10 +18,6 @@ use crate::volumes::reaches;
 use crate::volumes::snapshot;
 
 const BLOCK_LEN: u64 = 4096;
-/// What the repository of these tests cuts at least, on average and at most, bytes.
-const CHUNK_LEN_MIN: u64 = 16 << 10;
-const CHUNK_LEN_AVG: u64 = 64 << 10;
-const CHUNK_LEN_MAX: u64 = 256 << 10;
 
 /// An image of so many random MiB, a snapshot of it, and a copy.
 fn image_and_copy(workspace: &Workspace, mib: usize) -> (PathBuf, TestRepository, Taken, PathBuf) {
@@ -46,7 +42,7 @@ fn damage_one_block_in_a_hundred(target: &Path) -> u64 {
 }
 
 #[test]
-fn i1_in_place_a_damaged_block_costs_the_chunk_that_it_lies_in() {
+fn i1_in_place_a_damaged_block_costs_that_block() {
     let workspace = Workspace::new();
     let (image, repository, taken, target) = image_and_copy(&workspace, 64);
     let damaged = damage_one_block_in_a_hundred(&target);
@@ -54,16 +50,7 @@ fn i1_in_place_a_damaged_block_costs_the_chunk_that_it_lies_in() {
     let restored = restored.expect_code(0);
     assert_same_bytes(&image, &target);
     let written = number(&restored, "written");
-    // A long chunk is hit more often than a short one, so the mean of those hit is longer; and a
-    // block on an edge is in two.
-    assert!(
-        written >= damaged * CHUNK_LEN_MIN / 2,
-        "{written} for {damaged}"
-    );
-    assert!(
-        written <= damaged * CHUNK_LEN_AVG * 2,
-        "{written} for {damaged}"
-    );
+    assert_eq!(written, damaged * BLOCK_LEN);
     assert_eq!(number(&restored, "equal") + written, 64 * MIB);
 
     let again = repository.run("restore", &[&taken.id, &"--target", &target, &"--in-place"]);
@@ -71,7 +58,7 @@ fn i1_in_place_a_damaged_block_costs_the_chunk_that_it_lies_in() {
 }
 
 #[test]
-fn i1_in_place_one_damaged_stretch_costs_itself_and_the_chunks_at_its_edges() {
+fn i1_in_place_one_damaged_stretch_costs_itself_and_the_blocks_at_its_edges() {
     let workspace = Workspace::new();
     let (image, repository, taken, target) = image_and_copy(&workspace, 64);
     let damaged = 64 * MIB / 100;
@@ -81,7 +68,7 @@ fn i1_in_place_one_damaged_stretch_costs_itself_and_the_chunks_at_its_edges() {
     assert_same_bytes(&image, &target);
     assert!(written >= damaged, "{written} for {damaged}");
     assert!(
-        written <= damaged + 2 * CHUNK_LEN_MAX,
+        written <= damaged + 2 * BLOCK_LEN,
         "{written} for {damaged}"
     );
 }

@@ -40,7 +40,7 @@ impl<'r> Restore<'r> {
             job,
             target,
             in_place,
-            writer: Writer::new(job, target),
+            writer: Writer::new(job, target, in_place),
             checkpoints: Checkpoints::new(target, journal, checkpoint_len),
             report,
         }
@@ -102,6 +102,7 @@ impl<'r> Restore<'r> {
     pub(super) fn finish(mut self) -> (RestoreVolumeReport, Option<Journal>) {
         self.report.written = self.target.written();
         self.report.zeroed = self.target.zeroed();
+        self.report.equal += self.writer.spared();
         (self.report, self.checkpoints.into_journal())
     }
 }

@@ -1,13 +1,13 @@
 //! One window to the target: chunks fetched in pack order and by several threads, gathered into
-//! long runs, each written at its last chunk.
+//! long runs, each written at its last chunk; in place only the blocks of it that differ.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
 use crate::error::Result;
-use crate::limits::MIB;
+use crate::limits::{KIB, MIB};
 use crate::operations::restore_volume::job::Job;
 use crate::operations::restore_volume::plan::{Fill, Loss, Piece, Zeros};
 use crate::pipeline::fetch::{self, Wanted};
@@ -16,11 +16,17 @@ use crate::targets::volume::VolumeTarget;
 /// A run of data is written at once from this length on.
 pub(super) const BATCH_LEN: u64 = 2 * MIB as u64;
 
+/// What is written at least where blocks are compared: a page of the kernel's cache.
+const BLOCK_LEN: u64 = 4 * KIB as u64;
+
 /// Writes windows; keeps the buffers from one to the next.
 pub(super) struct Writer<'w> {
     job: &'w Job<'w>,
     target: &'w VolumeTarget,
+    in_place: bool,
     buffers: Mutex<Vec<Vec<u8>>>,
+    /// Bytes of chunks that differ which the target holds all the same.
+    spared: AtomicU64,
 }
 
 /// Neighbouring pieces that are written at once.
@@ -40,13 +46,19 @@ struct Spot {
 }
 
 impl<'w> Writer<'w> {
-    pub(super) fn new(job: &'w Job<'w>, target: &'w VolumeTarget) -> Self {
-        let buffers = Mutex::default();
+    pub(super) fn new(job: &'w Job<'w>, target: &'w VolumeTarget, in_place: bool) -> Self {
         Self {
             job,
             target,
-            buffers,
+            in_place,
+            buffers: Mutex::default(),
+            spared: AtomicU64::new(0),
         }
+    }
+
+    /// Bytes that were not written because they were right already.
+    pub(super) fn spared(&self) -> u64 {
+        self.spared.load(Ordering::Relaxed)
     }
 
     /// Writes `pieces` and `fills`. What cannot be had is zeroed and returned.
@@ -131,9 +143,51 @@ impl<'w> Writer<'w> {
         let mut buffer = std::mem::take(&mut *batch.buffer.lock());
         self.prepare(&mut buffer, batch);
         let range = self.job.in_target(&batch.range);
-        self.target.write_at(range.start, &buffer)?;
+        if self.in_place {
+            self.write_differing(range.start, &buffer)?;
+        } else {
+            self.target.write_at(range.start, &buffer)?;
+        }
         self.buffers.lock().push(buffer);
         Ok(())
+    }
+
+    /// Writes the blocks of `wanted` that the target does not hold from `start` on.
+    fn write_differing(&self, start: u64, wanted: &[u8]) -> Result<()> {
+        let mut found = self.buffers.lock().pop().unwrap_or_default();
+        found.resize(wanted.len(), 0);
+        if self.target.read_at(start, &mut found).is_err() {
+            return self.target.write_at(start, wanted);
+        }
+        let mut run = 0..0;
+        let mut at = 0;
+        while at < wanted.len() {
+            let rest = BLOCK_LEN - (start + at as u64) % BLOCK_LEN;
+            let end = wanted.len().min(at + rest as usize);
+            if wanted[at..end] != found[at..end] {
+                if run.end != at {
+                    self.write_run(start, wanted, &run)?;
+                    run.start = at;
+                }
+                run.end = end;
+            } else {
+                self.spared.fetch_add((end - at) as u64, Ordering::Relaxed);
+            }
+            at = end;
+        }
+        self.write_run(start, wanted, &run)?;
+        self.buffers.lock().push(found);
+        Ok(())
+    }
+
+    fn write_run(&self, start: u64, wanted: &[u8], run: &Range<usize>) -> Result<()> {
+        match run.is_empty() {
+            true => Ok(()),
+            false => {
+                let at = start + run.start as u64;
+                self.target.write_at(at, &wanted[run.clone()])
+            }
+        }
     }
 }
 
