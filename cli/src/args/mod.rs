@@ -23,11 +23,14 @@ pub(crate) use volumes::{ExportArgs, RestoreVolumeArgs, SparseChoice, VolumeArgs
 const WORDS: &str = "\
 Words:
   repository  everything stored under one folder
-  snapshot    a committed copy of folders at one time; it never needs another one to restore
+  snapshot    a committed copy of folders or volumes at one time; it never needs another one to
+              restore
+  volume      the bytes of a disk, a partition or an image; in a snapshot it has a LABEL, disk0 if it
+              is alone, and its partitions are LABEL/p1, LABEL/p2 …
   chunk       a run of bytes cut by content; stored once, however often it occurs
   pack        a file of many chunks, compressed and sealed together
-  manifest    the pages that describe one captured folder; its root id is the same whenever the
-              content is the same
+  manifest    the pages that describe one captured folder or volume; its root id is the same
+              whenever the content is the same
   index       where each chunk lies; derived, it can be deleted and costs only time
   SNAP        the beginning of a snapshot's id, `latest`, or `latest~N` for the Nth before it
 
