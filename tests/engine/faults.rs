@@ -5,7 +5,7 @@ use std::sync::Arc;
 use blockstore::error::ErrorKind;
 use blockstore::repository::snapshots;
 use blockstore::storage::Backend;
-use blockstore::testing::fault_backend::{BackendFault, Effect, FaultBackend};
+use blockstore::testing::fault_backend::{BackendFault, FaultBackend};
 use blockstore::testing::sim_disk::SimDisk;
 
 use crate::world::{self, Source};
@@ -24,22 +24,12 @@ fn i7_a_call_that_fails_ends_the_snapshot_with_an_error_or_not_at_all() {
     };
     let (mut failures, mut successes) = (0, 0);
     for nth in 1..=calls {
-        for (effect, lasting) in [
-            (Effect::Before, false),
-            (Effect::After, false),
-            (Effect::Before, true),
-        ] {
+        for fault in BackendFault::each_way(nth) {
             let backend = Arc::new(FaultBackend::new(
                 blockstore::storage::memory::MemoryBackend::new(),
             ));
             let repository = world::init(Arc::clone(&backend) as Arc<dyn Backend>).unwrap();
-            backend.fail(BackendFault {
-                verb: None,
-                nth,
-                kind: ErrorKind::Io,
-                effect,
-                lasting,
-            });
+            backend.fail(fault);
             let outcome = world::capture(&repository, &source.path());
             backend.heal();
             match &outcome {

@@ -32,6 +32,24 @@ pub struct BackendFault {
     pub lasting: bool,
 }
 
+impl BackendFault {
+    /// The ways in which the `nth` call may fail: before its effect, after it, and for good.
+    pub fn each_way(nth: u64) -> [Self; 3] {
+        let ways = [
+            (Effect::Before, false),
+            (Effect::After, false),
+            (Effect::Before, true),
+        ];
+        ways.map(|(effect, lasting)| Self {
+            verb: None,
+            nth,
+            kind: ErrorKind::Io,
+            effect,
+            lasting,
+        })
+    }
+}
+
 /// When a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {

@@ -9,7 +9,7 @@ use crate::format::entry::{
     Content, Entry, Extent, FolderPath, Metadata, Node, Timestamp, TreePath,
 };
 use crate::format::id::{PageId, SessionId};
-use crate::format::name::ObjectName;
+use crate::format::name::{ObjectKind, ObjectName};
 use crate::format::scan::Seen;
 use crate::format::slot::Argon2Costs;
 use crate::format::snapshot::{
@@ -28,6 +28,7 @@ use crate::repository::manifest::extents::ContentBuilder;
 use crate::repository::session::{Session, SessionOptions, Writer};
 use crate::repository::{CreateOptions, Repository};
 use crate::storage::Backend;
+use crate::storage::memory::MemoryBackend;
 use crate::testing::random::Random;
 
 const PASSWORD: &[u8] = b"sample";
@@ -294,6 +295,21 @@ pub fn snapshot_of(session: SessionId, roots: Vec<Root>) -> Snapshot {
         totals,
         base: 0,
     }
+}
+
+/// Another storage with the same objects, so that something can be done to them again.
+///
+/// # Panics
+/// If `stored` cannot be read.
+pub fn copy_of(stored: &MemoryBackend) -> MemoryBackend {
+    let copy = MemoryBackend::new();
+    for kind in ObjectKind::ALL {
+        for info in stored.list(kind).expect("memory can be listed") {
+            let bytes = stored.get(&info.name).expect("memory can be read");
+            copy.put(&info.name, &bytes).expect("memory can be written");
+        }
+    }
+    copy
 }
 
 /// Stores one folder.

@@ -6,7 +6,6 @@
 //! lost is made again by the next check that reads all data.
 
 use std::collections::HashSet;
-use std::io::Write;
 
 use crate::format::cursor::Cursor;
 use crate::format::id::ChunkId;
@@ -14,11 +13,9 @@ use crate::format::name::{ObjectName, PackClass};
 use crate::format::table::TableName;
 use crate::format::{DecodeError, Decoded};
 use crate::repository::index::local::LocalIndex;
-use crate::transform::derive::Secret;
 
 /// Name of the list.
 pub(super) const FILE: &str = "damaged";
-const TAG_LEN: usize = 32;
 
 /// A copy: the pack it lies in, and what it is a copy of.
 pub(crate) type Copy = (ObjectName, ChunkId);
@@ -31,26 +28,14 @@ impl LocalIndex {
         if list.is_empty() {
             return self.folder().remove(FILE);
         }
-        let tag = tag_of(self.key(), &list);
-        let write = |out: &mut dyn Write| {
-            out.write_all(&tag)?;
-            out.write_all(&list)
-        };
-        let _ = self.folder().write(FILE, write);
+        self.keep_note(FILE, &list);
     }
 
     /// Copies that must not be relied on.
     pub(crate) fn damaged_copies(&self) -> HashSet<Copy> {
-        let Ok(file) = self.folder().map(FILE) else {
-            return HashSet::new();
-        };
-        let Some((tag, list)) = file.split_first_chunk::<TAG_LEN>() else {
-            return HashSet::new();
-        };
-        if *tag != tag_of(self.key(), list) {
-            return HashSet::new();
-        }
-        decode(list).unwrap_or_default()
+        let list = self.note(FILE);
+        let copies = list.and_then(|list| decode(&list).ok());
+        copies.unwrap_or_default()
     }
 }
 
@@ -82,13 +67,6 @@ fn decode(list: &[u8]) -> Decoded<HashSet<Copy>> {
         copies.insert((pack, ChunkId(cursor.array()?)));
     }
     Ok(copies)
-}
-
-fn tag_of(key: &Secret, list: &[u8]) -> [u8; TAG_LEN] {
-    let mut hasher = blake3::Hasher::new_keyed(key);
-    hasher.update(b"damaged");
-    hasher.update(list);
-    *hasher.finalize().as_bytes()
 }
 
 #[cfg(test)]

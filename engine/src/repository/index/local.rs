@@ -16,8 +16,9 @@ use crate::format::table::TableName;
 use crate::format::{DecodeError, Decoded};
 use crate::repository::index::build::{self, shape_of_merged, write_merged};
 use crate::repository::index::bytes::{CheckedFile, SUM_LEN, SegmentBytes, TaggingWriter};
+use crate::repository::index::compact;
+use crate::repository::index::notes::is_note;
 use crate::repository::index::segment::{Segment, Shape};
-use crate::repository::index::{compact, damaged, whole};
 use crate::storage::cache::{CacheFolder, Mapped};
 use crate::transform::derive::Secret;
 
@@ -54,9 +55,7 @@ impl LocalIndex {
     pub(super) fn segments(&self, listed: &HashSet<TableName>) -> Vec<Segment> {
         let mut segments = Vec::new();
         let names = self.folder.names().unwrap_or_default();
-        let is_segment =
-            |name: &&String| !name.starts_with(whole::PREFIX) && *name != damaged::FILE;
-        for name in names.iter().filter(is_segment) {
+        for name in names.iter().filter(|name| !is_note(name)) {
             match self.read(name) {
                 Some(segment) if segment.runs().iter().all(|run| listed.contains(run)) => {
                     segments.push(segment);

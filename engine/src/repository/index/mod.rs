@@ -6,6 +6,7 @@
 //! build     makes segments: from runs, from other segments
 //! bytes     a segment's bytes: in memory, or in a mapped file that is checked as it is read
 //! local     the segments that this machine keeps
+//! notes     what else it keeps about the repository
 //! whole     the manifests whose chunks are known to be indexed
 //! damaged   the copies that a check has found damaged
 //! ```
@@ -20,6 +21,7 @@ mod damaged;
 mod local;
 #[cfg(test)]
 mod local_tests;
+mod notes;
 mod runs;
 mod segment;
 mod whole;

@@ -25,7 +25,7 @@ pub(super) fn uses_of(
     for point in frozen {
         still.extend(mount_of(&all, point)?.map(|mount| mount.device));
     }
-    let mounts = mounts_on(system, device)?;
+    let mounts = mounts_on(system, device, all);
     let swaps = swaps_on(system, device)?;
     let open = mounts.iter().filter(|mount| !still.contains(&mount.device));
     let open = open.map(|mount| {
@@ -41,11 +41,12 @@ pub(super) fn uses_of(
 
 /// Where `device` or anything built on it is mounted writably.
 pub(super) fn mounted_read_write(system: &System, device: DeviceId) -> io::Result<Vec<PathBuf>> {
-    let mounts = mounts_on(system, device)?.into_iter();
+    let mounts = mounts_on(system, device, system.mounts()?).into_iter();
     Ok(mounts.map(|mount| mount.point).collect())
 }
 
-fn mounts_on(system: &System, device: DeviceId) -> io::Result<Vec<Mount>> {
+/// Those of `mounts` through which `device` or anything built on it can be written.
+fn mounts_on(system: &System, device: DeviceId, mut mounts: Vec<Mount>) -> Vec<Mount> {
     let mut devices = system.built_on(device);
     for group in system.btrfs_groups() {
         if !group.is_disjoint(&devices) {
@@ -55,10 +56,8 @@ fn mounts_on(system: &System, device: DeviceId) -> io::Result<Vec<Mount>> {
     let is_ours = |mount: &Mount| {
         devices.contains(&mount.device) || mount.sources().any(|source| devices.contains(&source))
     };
-    let mounts = system.mounts()?.into_iter();
-    Ok(mounts
-        .filter(|mount| mount.is_writable && is_ours(mount))
-        .collect())
+    mounts.retain(|mount| mount.is_writable && is_ours(mount));
+    mounts
 }
 
 /// Swap areas on `device` or on anything built on it.

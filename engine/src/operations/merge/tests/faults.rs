@@ -3,29 +3,20 @@
 use std::sync::Arc;
 
 use super::{options, pages};
-use crate::error::ErrorKind;
-use crate::format::name::ObjectKind;
 use crate::format::snapshot::Snapshot;
 use crate::operations::check::{CheckOptions, check};
 use crate::operations::merge::{MergeMode, merge};
 use crate::repository::snapshots;
 use crate::storage::Backend;
 use crate::storage::memory::MemoryBackend;
-use crate::testing::fault_backend::{BackendFault, Effect, FaultBackend};
+use crate::testing::fault_backend::{BackendFault, FaultBackend};
 use crate::testing::sample_repository::{self, SampleTree, small_frames};
 
 type Failing = Arc<FaultBackend<MemoryBackend>>;
 
 /// A storage with two snapshots in it: the same one each time, or its pages had other ids.
 fn scene(stored: &MemoryBackend) -> Failing {
-    let copy = MemoryBackend::new();
-    for kind in ObjectKind::ALL {
-        for info in stored.list(kind).unwrap() {
-            let bytes = stored.get(&info.name).unwrap();
-            copy.put(&info.name, &bytes).unwrap();
-        }
-    }
-    Arc::new(FaultBackend::new(copy))
+    Arc::new(FaultBackend::new(sample_repository::copy_of(stored)))
 }
 
 fn stored() -> (Arc<MemoryBackend>, Vec<Snapshot>) {
@@ -50,20 +41,10 @@ fn i7_a_merge_that_fails_at_any_step_leaves_nothing_or_a_whole_snapshot() {
     assert!(calls > 20, "{calls}");
     let (mut failed, mut committed) = (0, 0);
     for nth in 1..=calls {
-        for (effect, lasting) in [
-            (Effect::Before, false),
-            (Effect::After, false),
-            (Effect::Before, true),
-        ] {
+        for fault in BackendFault::each_way(nth) {
             let backend = scene(&stored);
             let repository = sample_repository::open(backend.clone());
-            backend.fail(BackendFault {
-                verb: None,
-                nth,
-                kind: ErrorKind::Io,
-                effect,
-                lasting,
-            });
+            backend.fail(fault);
             let outcome = merge(&repository, &inputs, &options(MergeMode::KeepDeleted), &());
             backend.heal();
             failed += u32::from(outcome.is_err());

@@ -13,15 +13,11 @@ use crate::error::Result;
 use crate::format::entry::Content;
 use crate::format::entry::Extent;
 use crate::format::entry::ExtentKind;
-use crate::format::entry::Timestamp;
 use crate::format::id::ChunkId;
 use crate::format::snapshot::Consistency;
 use crate::format::snapshot::PageRoot;
 use crate::format::snapshot::Root;
 use crate::format::snapshot::Snapshot;
-use crate::format::snapshot::SnapshotKind;
-use crate::format::snapshot::Totals;
-use crate::format::snapshot::Tracking;
 use crate::limits::KIB;
 use crate::limits::MIB;
 use crate::observe::Counter;
@@ -188,7 +184,10 @@ fn store(repository: &Repository, parts: &[Part], bytes: &[u8], options: Session
     };
     let run = |ingest: &Ingest<'_>| store_volume(ingest, parts, bytes);
     let (root, _) = ingest::run(&mut session, &ingest_options, run).unwrap();
-    let snapshot = snapshot_of(&session, root.clone());
+    let snapshot = Snapshot {
+        consistency: Consistency::Crash,
+        ..sample_repository::snapshot_of(session.id(), vec![root.clone()])
+    };
     session.commit(&snapshot).unwrap();
     root
 }
@@ -230,28 +229,6 @@ fn store_volume(ingest: &Ingest<'_>, parts: &[Part], bytes: &[u8]) -> Result<Roo
         level: tree.level,
     };
     Ok(Root::volume(b"/dev/sample".to_vec(), at, tree.len))
-}
-
-fn snapshot_of(session: &Session<'_>, root: Root) -> Snapshot {
-    Snapshot {
-        session: session.id(),
-        kind: SnapshotKind::Volume,
-        roots: vec![root],
-        begun: Timestamp::default(),
-        ended: Timestamp::default(),
-        host: "sample".to_owned(),
-        user: "nobody".to_owned(),
-        tags: Vec::new(),
-        program: "blockstore tests".to_owned(),
-        parent: None,
-        tracking: Tracking::Full,
-        tracking_reason: "a sample".to_owned(),
-        consistency: Consistency::Crash,
-        problems: Vec::new(),
-        problem_count: 0,
-        totals: Totals::default(),
-        base: 0,
-    }
 }
 
 struct InMemory(Vec<u8>);

@@ -4,15 +4,13 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use super::{LEN, MIB, World, take_into, volume};
-use crate::error::ErrorKind;
-use crate::format::name::{ObjectKind, PackClass};
+use crate::format::name::PackClass;
 use crate::format::snapshot::{Snapshot, SnapshotKind};
 use crate::operations::check::{CheckOptions, check};
 use crate::operations::snapshot::{ParentChoice, PartSpec};
 use crate::repository::snapshots;
-use crate::storage::Backend;
 use crate::storage::memory::MemoryBackend;
-use crate::testing::fault_backend::{BackendFault, Effect, FaultBackend};
+use crate::testing::fault_backend::{BackendFault, FaultBackend};
 use crate::testing::recording_backend::{RecordingBackend, Subject, Verb};
 use crate::testing::sample_repository;
 
@@ -28,21 +26,12 @@ fn changed() -> (World, PartSpec) {
     (world, volume("disk0", &path, Some(list)))
 }
 
-fn copy_of(stored: &MemoryBackend) -> MemoryBackend {
-    let copy = MemoryBackend::new();
-    for kind in ObjectKind::ALL {
-        for info in stored.list(kind).unwrap() {
-            let bytes = stored.get(&info.name).unwrap();
-            copy.put(&info.name, &bytes).unwrap();
-        }
-    }
-    copy
-}
-
 #[test]
 fn i5_changes_are_taken_in_without_reading_a_data_pack() {
     let (world, part) = changed();
-    let backend = Arc::new(RecordingBackend::new(copy_of(&world.backend)));
+    let backend = Arc::new(RecordingBackend::new(sample_repository::copy_of(
+        &world.backend,
+    )));
     let repository = sample_repository::open(backend.clone());
     backend.reset();
     let kind = SnapshotKind::Volume;
@@ -68,17 +57,17 @@ fn i7_an_incremental_that_fails_at_any_step_leaves_nothing_or_a_whole_snapshot()
         let taken = take_into(&world, &repository, kind, parts, ParentChoice::Newest, &());
         (taken, backend.calls() - start)
     };
-    let scene = || Arc::new(FaultBackend::new(copy_of(&world.backend)));
+    let scene = || {
+        Arc::new(FaultBackend::new(sample_repository::copy_of(
+            &world.backend,
+        )))
+    };
     let (whole, calls) = take(&scene());
     let whole = whole.unwrap();
     assert!(calls > 10, "{calls}");
     let (mut failed, mut committed) = (0, 0);
     for nth in 1..=calls {
-        for (effect, lasting) in [
-            (Effect::Before, false),
-            (Effect::After, false),
-            (Effect::Before, true),
-        ] {
+        for fault in BackendFault::each_way(nth) {
             let backend = scene();
             // Opening comes first, and is not what is asked about.
             let opening = {
@@ -87,11 +76,8 @@ fn i7_an_incremental_that_fails_at_any_step_leaves_nothing_or_a_whole_snapshot()
                 backend.calls() - before
             };
             backend.fail(BackendFault {
-                verb: None,
                 nth: opening + nth,
-                kind: ErrorKind::Io,
-                effect,
-                lasting,
+                ..fault
             });
             let (outcome, _) = take(&backend);
             backend.heal();
