@@ -12,26 +12,28 @@ pub const MIB: usize = 1 << 20;
 // --- chunks -------------------------------------------------------------------------------
 
 /// Smallest chunk the chunker cuts before the end of its input, by default.
-pub const CHUNK_LEN_MIN_DEFAULT: u32 = 16 * 1024;
+pub const CHUNK_LEN_MIN_DEFAULT: u32 = 8 * 1024;
 /// Where the chunker's test becomes easier, by default: about the mean chunk.
-pub const CHUNK_LEN_AVG_DEFAULT: u32 = 64 * 1024;
+pub const CHUNK_LEN_AVG_DEFAULT: u32 = 32 * 1024;
 /// Longest chunk, by default.
-pub const CHUNK_LEN_MAX_DEFAULT: u32 = 256 * 1024;
+pub const CHUNK_LEN_MAX_DEFAULT: u32 = 128 * 1024;
 /// No repository may ask for longer chunks: one must fit a frame, and a frame fits memory.
 pub const CHUNK_LEN_LIMIT: u32 = 16 * 1024 * 1024;
 
 // --- frames -------------------------------------------------------------------------------
 
-/// A frame is closed once its plaintext reaches this. Larger frames compress better, smaller
-/// ones make a random read cheaper; measured in `benches/`.
-pub const FRAME_LEN_TARGET: usize = 512 * KIB;
+/// A frame of data is closed once its plaintext reaches this. Larger frames compress better,
+/// smaller ones make a random read cheaper; `benches/TUNING.md` has the measurement.
+pub const FRAME_LEN_TARGET: usize = MIB;
+/// The same of pages: they hardly compress, and are looked up one by one.
+pub const META_FRAME_LEN_TARGET: usize = 256 * KIB;
 /// Longest plaintext of a frame that a reader accepts: target plus one longest chunk.
 pub const FRAME_LEN_LIMIT: usize = FRAME_LEN_TARGET + CHUNK_LEN_LIMIT as usize;
 /// Most chunks in one frame: the table counts them in 24 bits, and one byte each is enough.
 pub const FRAME_CHUNKS_LIMIT: usize = 65_536;
 
 /// zstd level of frames.
-pub const ZSTD_LEVEL_DEFAULT: i32 = 1;
+pub const ZSTD_LEVEL_DEFAULT: i32 = 3;
 
 // --- objects ------------------------------------------------------------------------------
 

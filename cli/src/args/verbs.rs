@@ -19,8 +19,8 @@ Examples:
 Without its password or key file nothing can be restored: keep a copy elsewhere.")]
 pub(crate) struct InitArgs {
     /// Average chunk, a power of two from 8K to 4M, fixed for ever; the shortest is a quarter of
-    /// it, the longest four times as long. 64K suits up to about 50 TiB
-    #[arg(long, value_name = "SIZE", default_value = "64K", value_parser = chunk_sizes)]
+    /// it, the longest four times as long. 32K suits up to about 25 TiB
+    #[arg(long, value_name = "SIZE", default_value = "32K", value_parser = chunk_sizes)]
     pub(crate) chunk_size: ChunkSizes,
     /// A name for the password or key file, for people
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -365,7 +365,7 @@ mod tests {
         let sizes = chunk_sizes("1M").unwrap();
         let all = (sizes.min(), sizes.avg(), sizes.max());
         assert_eq!(all, (256 << 10, 1 << 20, 4 << 20));
-        assert_eq!(chunk_sizes("64K"), Ok(ChunkSizes::default()));
+        assert_eq!(chunk_sizes("32K"), Ok(ChunkSizes::default()));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::limits::{FRAME_LEN_TARGET, MEMORY_DEFAULT, MIB, PACK_LEN_TARGET, SEGM
 const FIXED: usize = 32 * MIB;
 /// Packs in memory at most: one filling, one waiting and one being written of data, one of meta.
 const PACKS: usize = 4;
-/// Frame buffers of a worker, sealed and read back, and its zstd contexts.
+/// Frame buffers of a worker, plain, coded, sealed and read back, and its zstd contexts.
 const WORKER_FRAMES: usize = 4 * FRAME_LEN_TARGET + 3 * MIB;
 const SEGMENT_LEN_MIN: usize = MIB;
 const PACK_LEN_MIN: usize = 4 * MIB;

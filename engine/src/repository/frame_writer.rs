@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::id::ChunkId;
 use crate::format::name::PackClass;
 use crate::format::table::{Codec, TableChunk};
-use crate::limits::{FRAME_CHUNKS_LIMIT, FRAME_LEN_TARGET};
+use crate::limits::{FRAME_CHUNKS_LIMIT, META_FRAME_LEN_TARGET};
 use crate::repository::pack::{CodedFrame, SealedFrame};
 use crate::repository::session::Session;
 use crate::transform::compress::{Compressor, Decompressor};
@@ -17,6 +17,8 @@ use crate::transform::hash::IdKey;
 pub struct FrameWriter<'s> {
     session: &'s Session<'s>,
     class: PackClass,
+    /// A frame is closed once its plaintext reaches this, bytes.
+    target: usize,
     plain: Vec<u8>,
     chunks: Vec<TableChunk>,
     compressor: Compressor,
@@ -39,10 +41,16 @@ impl<'s> FrameWriter<'s> {
             sealed: Vec::new(),
             plain: Vec::new(),
         };
+        let target = session.options().frame_len_target;
+        let target = match class {
+            PackClass::Data => target,
+            PackClass::Meta => target.min(META_FRAME_LEN_TARGET),
+        };
         Self {
             session,
             class,
-            plain: Vec::with_capacity(FRAME_LEN_TARGET),
+            target,
+            plain: Vec::with_capacity(target),
             chunks: Vec::new(),
             compressor: Compressor::new(level),
             coded: Vec::new(),
@@ -61,8 +69,7 @@ impl<'s> FrameWriter<'s> {
         if !self.session.claim(&id)? {
             return Ok(false);
         }
-        let target = self.session.options().frame_len_target;
-        if !self.plain.is_empty() && self.plain.len() + bytes.len() > target {
+        if !self.plain.is_empty() && self.plain.len() + bytes.len() > self.target {
             self.flush()?;
         }
         self.plain.extend_from_slice(bytes);
@@ -70,7 +77,7 @@ impl<'s> FrameWriter<'s> {
             id,
             len: bytes.len() as u32,
         });
-        if self.plain.len() >= target || self.chunks.len() >= FRAME_CHUNKS_LIMIT {
+        if self.plain.len() >= self.target || self.chunks.len() >= FRAME_CHUNKS_LIMIT {
             self.flush()?;
         }
         Ok(true)
