@@ -295,7 +295,8 @@ mod tests {
         let snapshot = sample_volumes::commit(&repository, small_frames(), &volumes, &[]);
         let packs = backend.list(ObjectKind::Pack).unwrap();
         let is_data = |info: &&ObjectInfo| info.name.to_string().ends_with(".data");
-        let pack = packs.iter().rfind(is_data).unwrap();
+        let of_data = packs.iter().filter(is_data);
+        let pack = of_data.max_by_key(|info| info.len).unwrap();
         flip_bit(&*backend, &pack.name, pack.len / 2);
         let repository = sample_repository::open(backend);
         let mut out = Vec::new();

@@ -13,6 +13,7 @@
 //!
 //! Below: `repository`. Above: `operations`, which joins it with sources and targets.
 
+pub(crate) mod behind;
 pub mod budget;
 pub mod fetch;
 pub mod ingest;

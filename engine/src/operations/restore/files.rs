@@ -1,94 +1,48 @@
-//! Contents of files: planned in windows, fetched in pack order, each file finished at its last
-//! chunk.
+//! The plan of all contents: in windows, so that memory is bounded whatever the size of the
+//! snapshot. While one window is restored the next is planned.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-
-use crate::error::{Error, ErrorKind, Place, Result};
-use crate::format::entry::{Content, Entry, Extent, ExtentKind, Metadata, Node, TreePath};
+use crate::error::Result;
+use crate::format::entry::{Entry, Extent, ExtentKind, Node, TreePath};
 use crate::format::id::ChunkId;
-use crate::limits::KIB;
-use crate::observe::ProblemKind;
-use crate::operations::restore::place::Reporter;
-use crate::operations::restore::{RestoreOptions, is_fatal};
+use crate::operations::restore::contents::{Contents, Destination, RestoredFile, Window};
+use crate::pipeline::behind::Behind;
 use crate::pipeline::fetch::{self, Wanted};
-use crate::repository::chunks::ChunkReader;
 use crate::repository::manifest::content::{ExtentCursor, ExtentStep};
-use crate::targets::folder::{FolderTarget, Placed, TargetFile};
 
 /// Files of several chunks in one window: each may be open at once.
 const OPEN_FILES_MAX: usize = 512;
 /// What a planned chunk costs, with its share of its file.
 const PLANNED_LEN: usize = 160;
-/// Piece in which zeros are compared.
-const COMPARE_LEN: usize = 64 * KIB;
+/// Windows at once: one that is planned, one that is restored.
+const WINDOWS: usize = 2;
+/// Chunks of the first window: few, so that the threads begin soon. Each is twice as long as the one
+/// before it: the longer, the more of a frame is wanted at once.
+const FIRST_CHUNKS: usize = 1024;
 
-/// Restores files in windows.
-pub(super) struct FileRestorer<'r> {
-    reader: &'r ChunkReader<'r>,
-    target: &'r FolderTarget,
-    options: &'r RestoreOptions,
-    report: &'r Reporter<'r>,
-    files: Vec<Arc<RestoredFile>>,
-    chunks: Vec<Wanted<Destination>>,
+/// Plans files, and hands them over in windows.
+pub(super) struct FilePlanner<'r> {
+    contents: &'r Contents<'r>,
+    behind: &'r Behind<Window>,
+    window: Window,
+    /// The window is full with so many chunks.
     chunks_max: usize,
     open_files: usize,
 }
 
-/// Where a chunk goes.
-#[derive(Clone, Copy)]
-struct Destination {
-    /// Index into the window's files.
-    file: u32,
-    offset: u64,
-}
-
-/// A file that is being restored.
-struct RestoredFile {
-    at: TreePath,
-    metadata: Metadata,
-    content: Content,
-    len: u64,
-    /// Chunks that are not written yet, and one more until all are planned.
-    missing: AtomicU64,
-    failed: AtomicBool,
-    /// Its zeros that take up space.
-    zeros: Mutex<Vec<(u64, u64)>>,
-    open: Mutex<Opened>,
-}
-
-enum Opened {
-    NotYet,
-    /// Receives bytes.
-    Open(Placed<TargetFile>),
-    /// Left out, finished or failed: nothing more is written.
-    Closed,
-}
-
-impl<'r> FileRestorer<'r> {
-    pub(super) fn new(
-        reader: &'r ChunkReader<'r>,
-        target: &'r FolderTarget,
-        options: &'r RestoreOptions,
-        report: &'r Reporter<'r>,
-    ) -> Self {
-        let chunks_max = (options.budget.cache_len / PLANNED_LEN).max(1024);
-        let (files, chunks) = (Vec::new(), Vec::new());
+impl<'r> FilePlanner<'r> {
+    pub(super) fn new(contents: &'r Contents<'r>, behind: &'r Behind<Window>) -> Self {
         Self {
-            reader,
-            target,
-            options,
-            report,
-            files,
-            chunks,
-            chunks_max,
+            contents,
+            behind,
+            window: Window::default(),
+            chunks_max: FIRST_CHUNKS,
             open_files: 0,
         }
     }
 
-    /// Plans a file; restores the window when it is full.
+    /// Plans a file; hands the window over when it is full.
     pub(super) fn add(&mut self, at: TreePath, entry: Entry) -> Result<()> {
         let Entry {
             metadata,
@@ -98,31 +52,22 @@ impl<'r> FileRestorer<'r> {
         else {
             return Ok(());
         };
-        let file = Arc::new(RestoredFile {
-            at,
-            metadata,
-            len: content.len(),
-            content,
-            missing: AtomicU64::new(1),
-            failed: AtomicBool::new(false),
-            zeros: Mutex::default(),
-            open: Mutex::new(Opened::NotYet),
-        });
+        let file = Arc::new(RestoredFile::new(at, metadata, content));
         self.plan(&file)?;
-        if self.chunks.len() >= self.chunks_max || self.open_files >= OPEN_FILES_MAX {
-            self.restore_window()?;
+        if self.window.chunks.len() >= self.chunks_max || self.open_files >= OPEN_FILES_MAX {
+            self.hand_over()?;
         }
         Ok(())
     }
 
-    /// Restores what is planned.
+    /// Hands over what is left.
     pub(super) fn finish(mut self) -> Result<()> {
-        self.restore_window()
+        self.hand_over()
     }
 
     fn plan(&mut self, file: &Arc<RestoredFile>) -> Result<()> {
         let mut number = self.enter(file);
-        let mut extents = ExtentCursor::new(self.reader, &file.content);
+        let mut extents = ExtentCursor::new(self.contents.reader, &file.content);
         let mut offset = 0;
         let mut count = 0_u64;
         while let Some(step) = extents.next()? {
@@ -137,30 +82,30 @@ impl<'r> FileRestorer<'r> {
                 }
                 ExtentStep::Extent(Extent { len, kind }) => {
                     if matches!(kind, ExtentKind::Zero | ExtentKind::Unreadable) {
-                        file.zeros.lock().push((offset, len));
+                        file.add_zeros(offset, len);
                     }
                     offset += len;
                 }
                 ExtentStep::Lost { len, error } => {
-                    self.fail(file, &error);
+                    self.contents.fail(file, &error);
                     offset += len;
                 }
             }
-            if self.chunks.len() >= self.chunks_max {
-                self.restore_window()?;
+            if self.window.chunks.len() >= self.chunks_max {
+                self.hand_over()?;
                 number = self.enter(file);
             }
         }
         if count > 1 {
             self.open_files += 1;
         }
-        self.done_with_one(file)
+        self.contents.done_with_one(file)
     }
 
     /// Makes `file` one of the window.
     fn enter(&mut self, file: &Arc<RestoredFile>) -> u32 {
-        self.files.push(Arc::clone(file));
-        self.files.len() as u32 - 1
+        self.window.files.push(Arc::clone(file));
+        self.window.files.len() as u32 - 1
     }
 
     fn plan_chunk(
@@ -171,208 +116,29 @@ impl<'r> FileRestorer<'r> {
         offset: u64,
         len: u64,
     ) -> Result<()> {
-        match fetch::locate(self.reader, id, len)? {
+        match fetch::locate(self.contents.reader, id, len)? {
             Ok(place) => {
-                file.missing.fetch_add(1, Ordering::Relaxed);
-                self.chunks.push(Wanted {
+                file.expect_chunk();
+                let tag = Destination {
+                    file: number,
+                    offset,
+                };
+                self.window.chunks.push(Wanted {
                     id: *id,
                     place,
-                    tag: Destination {
-                        file: number,
-                        offset,
-                    },
+                    tag,
                 });
             }
-            Err(error) => self.fail(file, &error),
+            Err(error) => self.contents.fail(file, &error),
         }
         Ok(())
     }
 
-    fn restore_window(&mut self) -> Result<()> {
-        let (chunks, files) = (
-            std::mem::take(&mut self.chunks),
-            std::mem::take(&mut self.files),
-        );
+    fn hand_over(&mut self) -> Result<()> {
+        let cache_len = self.contents.options.budget.cache_len;
+        let longest = (cache_len / PLANNED_LEN / WINDOWS).max(FIRST_CHUNKS);
+        self.chunks_max = (2 * self.chunks_max).min(longest);
         self.open_files = 0;
-        let (observer, threads) = (self.report.observer(), self.options.budget.threads);
-        fetch::fetch(self.reader, threads, chunks, observer, |chunk, bytes| {
-            let file = &files[chunk.tag.file as usize];
-            match bytes {
-                Ok(bytes) => self.write(file, chunk.tag.offset, bytes)?,
-                Err(error) => self.fail(file, &error),
-            }
-            self.done_with_one(file)
-        })
+        self.behind.hand_over(std::mem::take(&mut self.window))
     }
-
-    /// Writes a chunk where it goes; an error of the target costs the file.
-    fn write(&self, file: &RestoredFile, offset: u64, bytes: &[u8]) -> Result<()> {
-        if file.failed.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        let whole = offset == 0 && bytes.len() as u64 == file.len;
-        let outcome = if whole && !self.options.verify {
-            self.write_whole(file, bytes)
-        } else {
-            self.write_part(file, offset, bytes)
-        };
-        self.tolerate(file, outcome)
-    }
-
-    fn write_whole(&self, file: &RestoredFile, bytes: &[u8]) -> Result<()> {
-        *file.open.lock() = Opened::Closed;
-        let placed = self.target.write_file(&file.at, &file.metadata, bytes)?;
-        self.report_placed(file, placed);
-        Ok(())
-    }
-
-    fn write_part(&self, file: &RestoredFile, offset: u64, bytes: &[u8]) -> Result<()> {
-        let mut open = file.open.lock();
-        self.open(file, &mut open)?;
-        match &*open {
-            Opened::Open(placed) => match placed.item() {
-                Some(target) => target.write_at(offset, bytes),
-                None => Ok(()),
-            },
-            _ => Ok(()),
-        }
-    }
-
-    fn open(&self, file: &RestoredFile, open: &mut Opened) -> Result<()> {
-        if matches!(open, Opened::NotYet) {
-            *open = Opened::Closed;
-            *open = Opened::Open(
-                self.target
-                    .create_file(&file.at, &file.metadata, file.len)?,
-            );
-        }
-        Ok(())
-    }
-
-    /// Counts a chunk, or the end of planning; finishes the file when nothing is missing.
-    fn done_with_one(&self, file: &RestoredFile) -> Result<()> {
-        if file.missing.fetch_sub(1, Ordering::AcqRel) > 1 {
-            return Ok(());
-        }
-        let mut open = file.open.lock();
-        if file.failed.load(Ordering::Acquire) {
-            *open = Opened::Closed; // dropped unfinished: removed, and what it would replace stays
-            return Ok(());
-        }
-        let outcome = self.complete(file, &mut open);
-        drop(open);
-        self.tolerate(file, outcome)
-    }
-
-    fn complete(&self, file: &RestoredFile, open: &mut Opened) -> Result<()> {
-        self.open(file, open)?;
-        let Opened::Open(placed) = std::mem::replace(open, Opened::Closed) else {
-            return Ok(());
-        };
-        if let Some(target) = placed.item() {
-            for &(offset, len) in &*file.zeros.lock() {
-                target.write_zeros(offset, len)?;
-            }
-            if self.options.verify {
-                self.verify(file, target)?;
-            }
-        }
-        let placed = placed.try_map(|target| target.finish(&file.metadata))?;
-        self.report_placed(file, placed);
-        Ok(())
-    }
-
-    /// Reads a file back from the medium and compares it with the manifest.
-    fn verify(&self, file: &RestoredFile, target: &TargetFile) -> Result<()> {
-        target.settle()?;
-        let mut buffer = Vec::new();
-        let mut extents = ExtentCursor::new(self.reader, &file.content);
-        let mut offset = 0;
-        let id_key = self.reader.repository().keys().chunk_id();
-        while let Some(ExtentStep::Extent(extent)) = extents.next()? {
-            let right = match extent.kind {
-                ExtentKind::Chunk(id) => {
-                    buffer.resize(extent.len as usize, 0);
-                    target.read_at(offset, &mut buffer)?;
-                    id_key.id_of(&buffer) == id
-                }
-                ExtentKind::Hole | ExtentKind::Zero | ExtentKind::Unreadable => {
-                    is_zero(target, offset, extent.len, &mut buffer)?
-                }
-            };
-            if !right {
-                let detail = format!("bytes {offset}+{} read back differently", extent.len);
-                return Err(Error::new(
-                    ErrorKind::Damaged,
-                    Place::Argument("verify"),
-                    detail,
-                ));
-            }
-            offset += extent.len;
-        }
-        self.report.verified();
-        Ok(())
-    }
-
-    fn report_placed(
-        &self,
-        file: &RestoredFile,
-        placed: Placed<Vec<crate::targets::folder::NotApplied>>,
-    ) {
-        let losses = match placed {
-            Placed::Skipped { .. } => return self.report.skipped(),
-            Placed::Renamed {
-                item,
-                name,
-                collision,
-            } => {
-                if collision {
-                    let name = name.escape_ascii();
-                    let detail = format!("another entry has this name here; restored as {name}");
-                    self.report.problem(ProblemKind::Conflict, &file.at, detail);
-                }
-                item
-            }
-            Placed::New(item) | Placed::Merged(item) | Placed::Replaced(item) => item,
-        };
-        self.report.not_applied(&file.at, &losses);
-        self.report.restored_file(file.len);
-    }
-
-    /// An error costs this file; one that all would meet ends the restore.
-    fn tolerate(&self, file: &RestoredFile, outcome: Result<()>) -> Result<()> {
-        match outcome {
-            Err(error) if is_fatal(&error) => Err(error),
-            Err(error) => {
-                self.fail(file, &error);
-                Ok(())
-            }
-            Ok(()) => Ok(()),
-        }
-    }
-
-    /// Reports the first failure of a file.
-    fn fail(&self, file: &RestoredFile, error: &Error) {
-        if !file.failed.swap(true, Ordering::AcqRel) {
-            self.report.failed(&file.at, error);
-        }
-    }
-}
-
-fn is_zero(
-    target: &TargetFile,
-    mut offset: u64,
-    mut len: u64,
-    buffer: &mut Vec<u8>,
-) -> Result<bool> {
-    while len > 0 {
-        let step = len.min(COMPARE_LEN as u64);
-        buffer.resize(step as usize, 0);
-        target.read_at(offset, buffer)?;
-        if buffer.iter().any(|&byte| byte != 0) {
-            return Ok(false);
-        }
-        (offset, len) = (offset + step, len - step);
-    }
-    Ok(true)
 }

@@ -1,13 +1,15 @@
 //! Brings a snapshot, or a part of it, back to a folder.
 //!
 //! ```text
-//! first walk    folders, special files, and the plan of all contents
-//! contents      chunks in pack order, several packs at once, each file finished at its last chunk
+//! first walk    folders, special files, and the plan of all contents (files)
+//! contents      behind it: chunks in pack order, several packs at once, each file finished at its
+//!               last chunk
 //! second walk   symbolic links, hard links, then each folder's metadata once its subtree is done
 //! ```
-//! The plan is made in windows, so that memory is bounded whatever the size of the snapshot. A file
-//! of which anything is lost is not left behind half: it is named, and everything else restored.
+//! The plan is made in windows, so that memory is bounded whatever the size of the snapshot, and the
+//! next window while one is restored. A file of which anything is lost is not left behind half: it is named, and everything else restored.
 
+mod contents;
 mod files;
 mod finish;
 mod place;
@@ -20,10 +22,12 @@ use crate::format::entry::{FolderPath, Node, TreePath};
 use crate::format::snapshot::{Root, RootType, Snapshot};
 use crate::format::tree::TreeItem;
 use crate::observe::{Counter, Observer, ProblemKind};
-use crate::operations::restore::files::FileRestorer;
+use crate::operations::restore::contents::Contents;
+use crate::operations::restore::files::FilePlanner;
 use crate::operations::restore::finish::Finisher;
 use crate::operations::restore::place::{Reporter, Scope};
 use crate::operations::select::{Selected, select};
+use crate::pipeline::behind;
 use crate::pipeline::budget::Budget;
 use crate::repository::Repository;
 use crate::repository::chunks::ChunkReader;
@@ -100,21 +104,30 @@ fn restore_scope(
     report: &Reporter<'_>,
 ) -> Result<()> {
     let mut finisher = Finisher::new(target, scope, report, options.target.on_conflict);
-    let mut files = FileRestorer::new(reader, target, options, report);
-    walk(reader, scope, report, |item| {
-        let at = scope.target_of(&item);
-        match &item.entry.node {
-            Node::Folder => finisher.make_folder(&at),
-            Node::File(_) => files.add(at, item.entry),
-            Node::Symlink(_) => Ok(()),
-            Node::HardLink(leader) => match finisher.stand_in(reader, &item, leader)? {
-                Some(entry) if matches!(entry.node, Node::File(_)) => files.add(at, entry),
-                _ => Ok(()),
-            },
-            _ => finisher.make_special(&at, &item.entry),
-        }
+    let contents = Contents {
+        reader,
+        target,
+        options,
+        report,
+    };
+    let restore = |window| contents.restore(window);
+    behind::run(restore, |behind| {
+        let mut files = FilePlanner::new(&contents, behind);
+        walk(reader, scope, report, |item| {
+            let at = scope.target_of(&item);
+            match &item.entry.node {
+                Node::Folder => finisher.make_folder(&at),
+                Node::File(_) => files.add(at, item.entry),
+                Node::Symlink(_) => Ok(()),
+                Node::HardLink(leader) => match finisher.stand_in(reader, &item, leader)? {
+                    Some(entry) if matches!(entry.node, Node::File(_)) => files.add(at, entry),
+                    _ => Ok(()),
+                },
+                _ => finisher.make_special(&at, &item.entry),
+            }
+        })?;
+        files.finish()
     })?;
-    files.finish()?;
     walk(reader, scope, &report.silenced(), |item| {
         finisher.settle(&item)
     })?;
