@@ -62,10 +62,9 @@ fn assert_consistent(report: &BenchReport) {
         OperationKind::SnapshotReread,
     ] {
         let operation = report.operation(kind).unwrap();
-        assert_eq!(
-            (operation.bytes, operation.bytes_read),
-            (source.bytes, source.bytes)
-        );
+        assert_eq!(operation.bytes, source.bytes);
+        // Of a volume what describes it is read besides.
+        assert!(operation.bytes_read >= source.bytes, "{operation:?}");
     }
     let initial = report.operation(OperationKind::SnapshotInitial).unwrap();
     let reread = report.operation(OperationKind::SnapshotReread).unwrap();

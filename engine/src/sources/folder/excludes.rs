@@ -202,6 +202,7 @@ pub fn is_excluded(excludes: &Excludes, path: &[u8], is_folder: bool) -> Result<
     let mut selection = Selection {
         matcher: &matcher,
         tag: None,
+        end: None,
         path: folder.to_vec(),
         folder_len,
     };
@@ -317,6 +318,7 @@ mod tests {
         let mut selection = Selection {
             matcher: &matcher,
             tag: None,
+            end: None,
             path: Vec::new(),
             folder_len: 0,
         };
