@@ -111,6 +111,7 @@ fn cost() -> Cost {
         wall: Duration::from_secs(5),
         user: Duration::from_secs(8),
         system: Duration::from_secs(1),
+        others: Duration::from_secs(1),
         memory_peak: 100 << 20,
     }
 }

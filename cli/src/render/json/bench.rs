@@ -77,6 +77,7 @@ struct CostInfo {
     user_seconds: f64,
     system_seconds: f64,
     cores: f64,
+    other_cores: f64,
     memory_peak: u64,
 }
 
@@ -186,6 +187,7 @@ impl CostInfo {
             user_seconds: rounded(cost.user.as_secs_f64()),
             system_seconds: rounded(cost.system.as_secs_f64()),
             cores: rounded(cost.cores()),
+            other_cores: rounded(cost.other_cores()),
             memory_peak: cost.memory_peak,
         }
     }

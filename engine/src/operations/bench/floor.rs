@@ -11,6 +11,8 @@ use crate::operations::bench::report::{
 
 /// Of this part of all threads an operation is held up by processors.
 const BUSY: f64 = 0.8;
+/// With this part of all processors others are in the way.
+pub(super) const OTHERS: f64 = 0.2;
 /// Of this part of its time an operation is held up by a medium.
 const WAITING: f64 = 0.5;
 
@@ -18,6 +20,7 @@ const WAITING: f64 = 0.5;
 #[derive(Clone, Copy, Debug, Default)]
 struct Rates {
     threads: f64,
+    processors: f64,
     list: f64,
     read: f64,
     chunk: f64,
@@ -50,7 +53,7 @@ pub(super) fn judge(report: &mut BenchReport) {
     for operation in &mut report.operations {
         let charge = rates.charge(operation);
         operation.floor = (rates.chunk > 0.0).then(|| charge.floor(rates.threads));
-        operation.bottleneck = charge.bottleneck(&operation.cost, rates.threads);
+        operation.bottleneck = charge.bottleneck(&operation.cost, rates.threads, rates.processors);
     }
 }
 
@@ -67,6 +70,7 @@ impl Rates {
         let cold = speed(Probe::ReadCold);
         Self {
             threads: report.threads as f64,
+            processors: report.machine.processors as f64,
             list: of(Probe::ListAgain).map_or(0.0, Measurement::cpu_per_item),
             read: cpu(Probe::ReadWarm),
             chunk: cpu(Probe::Chunk),
@@ -207,7 +211,7 @@ impl Charge {
     }
 
     /// One sentence.
-    fn bottleneck(&self, cost: &Cost, threads: f64) -> String {
+    fn bottleneck(&self, cost: &Cost, threads: f64, processors: f64) -> String {
         let (wall, cores) = (cost.wall.as_secs_f64(), cost.cores());
         let busy = format!(
             "{cores:.1} of {threads} {} busy",
@@ -227,6 +231,12 @@ impl Charge {
                 }
                 None => format!("the processors: {busy}"),
             };
+        }
+        let others = cost.other_cores();
+        if others > cores.max(OTHERS * processors) && cores + others >= BUSY * processors {
+            return format!(
+                "other programs: {others:.1} of {processors} cores busy, {cores:.1} left"
+            );
         }
         let longest = self.media.iter().max_by(|a, b| a.3.total_cmp(&b.3));
         if let Some((name, does, bytes, _)) = longest
@@ -250,6 +260,7 @@ mod tests {
 
     const RATES: Rates = Rates {
         threads: 2.0,
+        processors: 2.0,
         list: 1e-6,
         read: 1e-9,
         chunk: 1e-9,
@@ -313,7 +324,7 @@ mod tests {
     #[test]
     fn the_bottleneck_is_the_longest_stage_the_slowest_medium_or_waiting() {
         let charge = RATES.charge(&operation(OperationKind::SnapshotInitial));
-        let compression = charge.bottleneck(&cost(5.5, 10.9), 2.0);
+        let compression = charge.bottleneck(&cost(5.5, 10.9), 2.0, 2.0);
         assert_eq!(
             compression,
             "compression: 55 % of the processor time, 2.0 of 2 cores busy"
@@ -323,16 +334,22 @@ mod tests {
             ..RATES
         };
         let charge = slow.charge(&operation(OperationKind::SnapshotInitial));
-        let medium = charge.bottleneck(&cost(5.0, 2.0), 2.0);
+        let medium = charge.bottleneck(&cost(5.0, 2.0), 2.0, 2.0);
         assert_eq!(
             medium,
             "the repository medium: writes 100 MB/s, 0.4 of 2 cores busy"
         );
-        let waiting = charge.bottleneck(&cost(50.0, 2.0), 2.0);
+        let waiting = charge.bottleneck(&cost(50.0, 2.0), 2.0, 2.0);
         assert!(waiting.starts_with("waiting"), "{waiting}");
+        let crowded = Cost {
+            others: Duration::from_secs(70),
+            ..cost(50.0, 20.0)
+        };
+        let crowded = charge.bottleneck(&crowded, 2.0, 2.0);
+        assert_eq!(crowded, "other programs: 1.4 of 2 cores busy, 0.4 left");
         let unknown = Rates::default().charge(&operation(OperationKind::Check));
         assert_eq!(
-            unknown.bottleneck(&cost(1.0, 1.0), 1.0),
+            unknown.bottleneck(&cost(1.0, 1.0), 1.0, 1.0),
             "the processors: 1.0 of 1 core busy"
         );
     }

@@ -133,10 +133,11 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Time and processors since it was started.
+/// Time and processors since it was started, of this process and of the whole machine.
 pub(super) struct Stopwatch {
     begun: Instant,
     cpu: (Duration, Duration),
+    machine: Duration,
     system: System,
 }
 
@@ -144,6 +145,7 @@ impl Stopwatch {
     pub(super) fn start() -> Self {
         let system = System::real();
         Self {
+            machine: usage::machine_time(&system),
             cpu: usage::processor_time(&system),
             begun: Instant::now(),
             system,
@@ -159,10 +161,12 @@ impl Stopwatch {
         let (all, kernel) = usage::processor_time(&self.system);
         let all = all.saturating_sub(self.cpu.0);
         let kernel = kernel.saturating_sub(self.cpu.1).min(all);
+        let machine = usage::machine_time(&self.system).saturating_sub(self.machine);
         Cost {
             wall,
             user: all - kernel,
             system: kernel,
+            others: machine.saturating_sub(all),
             memory_peak: usage::memory(&self.system),
         }
     }

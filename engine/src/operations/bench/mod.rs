@@ -33,7 +33,7 @@ pub use self::report::{
 };
 
 use self::media::Media;
-use self::meter::announce;
+use self::meter::{Stopwatch, announce};
 use self::sample::Taken;
 use self::stages::Stages;
 use self::whole::Whole;
@@ -135,6 +135,7 @@ impl BenchOptions {
 /// `NoSpace` before anything is written if the medium may be too small; if the source gives
 /// nothing to measure, the medium fails, or the observer cancelled.
 pub fn bench(options: &BenchOptions, observer: &dyn Observer) -> Result<BenchReport> {
+    let stopwatch = Stopwatch::start();
     announce(observer, "the temporary area")?;
     let swept = scratch::sweep(&options.medium)?;
     let run = Run {
@@ -156,9 +157,23 @@ pub fn bench(options: &BenchOptions, observer: &dyn Observer) -> Result<BenchRep
         (Some(source), Some(taken)) => (source, taken),
         _ => run.generate(&area)?,
     };
-    let report = run.measure(&area, &source, taken, free, swept)?;
+    let mut report = run.measure(&area, &source, taken, free, swept)?;
     area.remove()?;
+    report
+        .notes
+        .extend(crowd(&stopwatch.stop(), report.machine.processors));
     Ok(report)
+}
+
+/// Where others used the machine too, all speeds are lower than it can do.
+fn crowd(cost: &Cost, processors: usize) -> Option<String> {
+    let others = cost.other_cores();
+    (others > floor::OTHERS * processors as f64).then(|| {
+        format!(
+            "other programs kept {others:.1} of {processors} processors busy: \
+             without them this machine is faster"
+        )
+    })
 }
 
 struct Run<'r> {

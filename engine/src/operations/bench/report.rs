@@ -96,6 +96,8 @@ pub struct Cost {
     pub user: Duration,
     /// Processor time in the kernel, all threads.
     pub system: Duration,
+    /// Processor time of other programs meanwhile, and what the host of a virtual machine took.
+    pub others: Duration,
     /// Most memory that the process was seen to hold, bytes.
     pub memory_peak: u64,
 }
@@ -222,6 +224,11 @@ impl Cost {
     pub fn cores(&self) -> f64 {
         ratio(self.cpu().as_secs_f64(), self.wall.as_secs_f64())
     }
+
+    /// Processors that others kept busy on average.
+    pub fn other_cores(&self) -> f64 {
+        ratio(self.others.as_secs_f64(), self.wall.as_secs_f64())
+    }
 }
 
 impl Measurement {
@@ -294,6 +301,7 @@ mod tests {
             wall: second,
             user: second,
             system: second / 2,
+            others: second / 4,
             memory_peak: 0,
         };
         let mut measured = Measurement {
@@ -310,6 +318,7 @@ mod tests {
             (10.0, 0.25)
         );
         assert_eq!((measured.cpu_per_byte(), cost.cores()), (0.0015, 1.5));
+        assert_eq!(cost.other_cores(), 0.25);
         measured.cost = Cost::default();
         measured.bytes_in = 0;
         assert_eq!((measured.bytes_per_second(), measured.ratio()), (0.0, 0.0));
