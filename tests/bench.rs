@@ -308,7 +308,7 @@ fn the_report_for_people_and_the_page_stand_alone_and_show_names_as_text() {
         "medium",
         "find cuts",
         "first snapshot",
-        "of the floor",
+        "floor reached",
     ] {
         assert!(shown.stdout.contains(text), "{text}: {}", shown.stdout);
     }

@@ -217,7 +217,7 @@ fn operations(all: &[Operation]) -> Vec<String> {
         "memory",
         "read",
         "written",
-        "of the floor",
+        "floor reached",
     ];
     let mut rows = vec![heading.map(str::to_owned)];
     for one in all {
@@ -275,7 +275,7 @@ mod tests {
         report.media.clear();
         let text = lines(&report).join("\n");
         assert!(
-            !text.contains("of the floor") && !text.contains("media"),
+            !text.contains("floor reached") && !text.contains("media"),
             "{text}"
         );
         assert!(text.contains("stages"), "{text}");

@@ -9,7 +9,7 @@ use crate::render::html::text;
 const WIDTH: f64 = 880.0;
 /// Where bars begin: names stand before it, values behind the bars.
 const BARS_LEFT: f64 = 190.0;
-const BARS_RIGHT: f64 = 760.0;
+const BARS_RIGHT: f64 = 720.0;
 const BAR: f64 = 13.0;
 const BAR_GAP: f64 = 2.0;
 const GROUP_GAP: f64 = 14.0;
@@ -171,7 +171,7 @@ mod tests {
         };
         let drawn = bars(&[group]);
         assert!(
-            drawn.contains("width=\"570.0\"") && drawn.contains("width=\"285.0\""),
+            drawn.contains("width=\"530.0\"") && drawn.contains("width=\"265.0\""),
             "{drawn}"
         );
         assert!(

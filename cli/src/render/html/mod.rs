@@ -21,6 +21,8 @@ const STYLE: &str = include_str!("style.css");
 /// Throughput is the average over so much time: packs are stored in bursts.
 const WINDOW: Duration = Duration::from_millis(500);
 
+const MIB: f64 = (1 << 20) as f64;
+
 /// The page.
 pub(crate) fn page(report: &BenchReport, now: Timestamp) -> String {
     let sections = [
@@ -225,12 +227,12 @@ fn plots(one: &Operation) -> String {
     let memory = Line {
         class: "memory",
         points: memory
-            .map(|at| (at.at.as_secs_f64(), at.memory as f64))
+            .map(|at| (at.at.as_secs_f64(), at.memory as f64 / MIB))
             .collect(),
     };
     let name = words::operation_words(one.kind);
     let throughput = charts::lines(&lines, name, speed);
-    let memory = charts::lines(&[memory], name, |value| bytes(value as u64));
+    let memory = charts::lines(&[memory], name, |mib| format!("{mib:.0} MiB"));
     let name = text(name);
     format!("<h3>{name}: throughput</h3>{throughput}<h3>{name}: memory</h3>{memory}")
 }

@@ -43,7 +43,7 @@ pub(super) struct Taken {
 /// Where it lies.
 pub(super) enum Data {
     Folder {
-        source: FolderSource,
+        source: Box<FolderSource>,
         options: FolderOptions,
         folders: Vec<FolderPath>,
         files: Vec<FileAt>,
@@ -142,7 +142,7 @@ impl Taken {
         }
         options.excludes.from = facts.ended_at.clone().map(FolderPath);
         let pieces = pieces_of_files(&files);
-        let source = FolderSource::open(path, options.clone())?;
+        let source = Box::new(FolderSource::open(path, options.clone())?);
         let taken = Self {
             facts,
             data: Data::Folder {
