@@ -68,6 +68,7 @@ pub use error::{Error, ErrorKind, Place, Result};
 pub use format::entry::Timestamp;
 pub use format::snapshot::Snapshot;
 pub use observe::{Counter, Observer, Problem, ProblemKind};
+pub use operations::bench::{BenchOptions, BenchParts, BenchReport, BenchSource, bench};
 pub use operations::cat::cat;
 pub use operations::check::{CheckOptions, CheckReport, check};
 pub use operations::diff::{DiffReport, Difference, diff};

@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: the environment (`env`), and any work: values are parsed and no more.
 
+mod bench;
 mod location;
 mod size;
 mod verbs;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use bench::{BenchArgs, BenchPart};
 pub(crate) use location::Location;
 pub(crate) use size::ByteSize;
 pub(crate) use verbs::{
@@ -123,6 +125,7 @@ pub(crate) enum Command {
     /// Show how much is stored, and how well it is shared
     #[command(after_help = "Example:\n  blockstore stats --repo /backup --json")]
     Stats,
+    Bench(Box<BenchArgs>),
     Debug(DebugArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
@@ -167,6 +170,9 @@ mod tests {
             "merge",
             "merge latest",
             "restore latest",
+            "bench /x --generate 1G",
+            "bench --generate 1G --limit 1G",
+            "bench --only everything",
         ] {
             let words = std::iter::once("blockstore").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_err(), "{line}");

@@ -1,5 +1,6 @@
 //! Commands: arguments to options, one call of the engine, its report to the output.
 
+mod bench;
 mod cat;
 mod check;
 mod debug;
@@ -59,6 +60,7 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Outcome, Failure> {
         Command::Merge(args) => merge::run(&context, args),
         Command::Check(args) => check::run(&context, args),
         Command::Stats => stats::run(&context),
+        Command::Bench(args) => bench::run(&context, args),
         Command::Debug(args) => debug::run(&context, args),
         Command::Completions(args) => generate::completions(&context, args),
         Command::Man(args) => generate::man(args),

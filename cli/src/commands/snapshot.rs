@@ -84,5 +84,6 @@ fn excludes(args: &ExcludeArgs) -> Excludes {
         caches: args.exclude_caches,
         if_present: args.exclude_if_present.clone(),
         larger_than: args.exclude_larger_than.map(|size| size.0),
+        from: None,
     }
 }

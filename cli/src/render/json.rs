@@ -4,6 +4,7 @@
 //! hex. Bytes that are no UTF-8 are shown with replacement characters, and exactly, as hex, in a
 //! second field.
 
+mod bench;
 mod ranges;
 mod volumes;
 
@@ -24,6 +25,7 @@ use blockstore::repository::Repository;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+pub(crate) use self::bench::BenchSummary;
 use self::ranges::LostBytes;
 pub(crate) use self::ranges::{DirtyRange, MapEntry, RangeLine, RootLine, VolumeLine};
 use self::volumes::VolumeDescription;
@@ -815,6 +817,10 @@ mod tests {
             ("diff", value(DiffSummary::of(both, &diffed, &problems))),
             ("check", value(CheckSummary::of(&check, true, took))),
             ("stats", value(StatsSummary::of(&stats))),
+            (
+                "bench",
+                value(BenchSummary::of(&samples::bench(), &problems, took)),
+            ),
         ]
     }
 

@@ -1,6 +1,8 @@
 //! Reports as text for people (`human`) and for programs (`json`). Nothing here prints.
 
+pub(crate) mod bench;
 pub(crate) mod escape;
+pub(crate) mod html;
 pub(crate) mod human;
 pub(crate) mod json;
 pub(crate) mod table;

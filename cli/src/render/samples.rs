@@ -1,5 +1,7 @@
 //! Values for the tests of rendering.
 
+use std::time::Duration;
+
 use blockstore::format::entry::{
     Content, Entry, Extent, ExtentKind, Metadata, Node, Owner, Timestamp,
 };
@@ -8,6 +10,9 @@ use blockstore::format::snapshot::{
     Consistency, PageRoot, Root, Snapshot, SnapshotKind, Totals, Tracking,
 };
 use blockstore::observe::{Problem, ProblemKind};
+use blockstore::operations::bench::{
+    BenchReport, Cost, Floor, Measurement, Operation, OperationKind, Probe, Sample, SourceKind,
+};
 use blockstore::operations::merge::MergeReport;
 
 /// A snapshot with one root whose name is no text.
@@ -62,6 +67,89 @@ pub(crate) fn merge() -> MergeReport {
         merged: vec![SessionId([1; 16]), SessionId([2; 16])],
         roots_taken_over: 0,
         roots_built: 1,
+    }
+}
+
+/// A bench with every optional part, and names that would break a line and a page.
+pub(crate) fn bench() -> BenchReport {
+    let mut report = BenchReport {
+        threads: 2,
+        level: 1,
+        chunk_len_avg: 65_536,
+        cipher: "aes256-gcm",
+        notes: vec!["the medium lies in memory".into()],
+        swept: vec!["/b/.blockstore-bench-00".into()],
+        left: vec!["/b/.blockstore-bench-01".into()],
+        ..BenchReport::default()
+    };
+    report.machine.processor = "A <B> & C".into();
+    report.source.path = Some("/a\nb<c>".into());
+    report.source.kind = SourceKind::Folder;
+    report.source.file_system.kind = "ext4".into();
+    (report.source.files, report.source.bytes) = (3, 3_000_000_000);
+    (report.source.files_left_out, report.source.bytes_left_out) = (1, 7);
+    report.source.ended_at = Some(b"d\0e".to_vec());
+    report.medium.path = "/b".into();
+    for threads in [1, 2] {
+        report.media.push(measurement(Probe::ReadWarm, threads));
+        report.media.push(measurement(Probe::SmallFiles, threads));
+        report.stages.push(measurement(Probe::Hash, threads));
+        report.stages.push(measurement(Probe::Compress, threads));
+    }
+    report.media.push(measurement(Probe::ListFirst, 1));
+    report.media.sort_by_key(|one| one.probe as u8);
+    report.stages.sort_by_key(|one| one.probe as u8);
+    report.operations = vec![
+        operation(OperationKind::SnapshotInitial),
+        operation(OperationKind::Restore),
+    ];
+    report
+}
+
+fn cost() -> Cost {
+    Cost {
+        wall: Duration::from_secs(5),
+        user: Duration::from_secs(8),
+        system: Duration::from_secs(1),
+        others: Duration::from_secs(1),
+        memory_peak: 100 << 20,
+    }
+}
+
+fn measurement(probe: Probe, threads: usize) -> Measurement {
+    Measurement {
+        probe,
+        threads,
+        items: 1_000,
+        bytes_in: 3_000_000_000 * threads as u64,
+        bytes_out: 1_000_000_000 * threads as u64,
+        cost: cost(),
+    }
+}
+
+fn operation(kind: OperationKind) -> Operation {
+    let sample = |second: u64| Sample {
+        at: Duration::from_secs(second),
+        bytes: second * 600_000_000,
+        bytes_stored: second * 200_000_000,
+        memory: (50 + second * 10) << 20,
+    };
+    Operation {
+        kind,
+        entries: 5,
+        bytes: 3_000_000_000,
+        bytes_read: 3_000_000_000,
+        bytes_new: 2_000_000_000,
+        bytes_written: 1_000_000_000,
+        problems: 0,
+        cost: cost(),
+        floor: Some(Floor {
+            cpu_seconds: 8.0,
+            media_seconds: 3.0,
+            seconds: 4.0,
+        }),
+        bottleneck: "compression: 71 % of the processor time, 1.8 of 2 cores busy".into(),
+        timeline: (0..=5).map(sample).collect(),
     }
 }
 

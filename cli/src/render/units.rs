@@ -39,6 +39,22 @@ pub(crate) fn bytes(number: u64) -> String {
     format!("{scaled:.1} {}", UNITS[unit])
 }
 
+/// `1.24 GB/s`, `210 MB/s`: media and processors are compared in powers of ten.
+pub(crate) fn speed(bytes_per_second: f64) -> String {
+    let mega = bytes_per_second / 1e6;
+    match mega {
+        0.0..10.0 => format!("{mega:.1} MB/s"),
+        10.0..995.0 => format!("{mega:.0} MB/s"),
+        995.0..99_500.0 => format!("{:.2} GB/s", mega / 1e3),
+        _ => format!("{:.0} GB/s", mega / 1e3),
+    }
+}
+
+/// `480,000 files/s`
+pub(crate) fn rate(per_second: f64, unit: &str) -> String {
+    format!("{} {unit}/s", count(per_second.round() as u64))
+}
+
 /// `2.3 s`, `4 min 10 s`, `3 h 02 min`
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -104,6 +120,21 @@ mod tests {
             "0 B", "1023 B", "1.0 KiB", "1.0 MiB", "1.0 MiB", "1.6 GiB", "16.0 EiB",
         ];
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn speeds_are_decimal_and_have_three_digits() {
+        let shown = [0.0, 9_940_000.0, 210_400_000.0, 996e6, 1.24e9, 100e9].map(speed);
+        let expected = [
+            "0.0 MB/s",
+            "9.9 MB/s",
+            "210 MB/s",
+            "1.00 GB/s",
+            "1.24 GB/s",
+            "100 GB/s",
+        ];
+        assert_eq!(shown, expected);
+        assert_eq!(rate(480_000.4, "files"), "480,000 files/s");
     }
 
     #[test]

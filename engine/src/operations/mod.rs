@@ -5,6 +5,7 @@
 //!
 //! Below: everything. Above: whoever embeds the engine, and the command line.
 
+pub mod bench;
 pub mod cat;
 pub mod check;
 pub mod diff;

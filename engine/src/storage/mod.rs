@@ -13,6 +13,7 @@ pub mod dry_run;
 pub mod local;
 pub mod memory;
 pub mod os_disk;
+pub mod scratch;
 
 mod folders;
 mod outcome;

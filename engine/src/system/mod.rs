@@ -4,6 +4,8 @@
 //! mounts    what is mounted where, and what memory is swapped to
 //! devices   a block device: its values, its partitions, what lies below it and above it
 //! loops     image files that are attached as devices
+//! machine   processor, memory, kernel, and the file system that a path lies on
+//! usage     what this process has used of them
 //! ```
 //! Only the mounts of our own namespace are seen: a container may have mounted the same device.
 //! Who asks decides what an answer that cannot be had means: errors are those of the system.
@@ -11,9 +13,11 @@
 
 mod devices;
 mod loops;
+mod machine;
 mod mounts;
 #[cfg(test)]
 pub(crate) mod tests;
+pub(crate) mod usage;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -23,6 +27,7 @@ use crate::limits::SYSTEM_ENTRIES_LIMIT;
 
 pub(crate) use devices::{DeviceId, device_at};
 pub(crate) use loops::FileId;
+pub use machine::{FileSystemFacts, Machine};
 pub(crate) use mounts::{Mount, mount_of};
 
 /// Longest file of /proc and /run that is read.

@@ -17,6 +17,8 @@ pub(crate) struct Mount {
     pub(crate) number: u64,
     pub(crate) device: DeviceId,
     pub(crate) point: PathBuf,
+    /// Name of the kind of file system, `ext4` for example.
+    pub(crate) kind: String,
     /// What was mounted: usually the path of a device.
     pub(crate) source: PathBuf,
     /// The file system as a whole can be written, whatever this mount permits.
@@ -81,7 +83,8 @@ fn parse_mount(line: &[u8]) -> Option<Mount> {
     let point = unescape(fields.nth(1)?);
     // Optional fields end with a dash; the type, the source and its options follow.
     fields.find(|field| *field == b"-")?;
-    let source = unescape(fields.nth(1)?);
+    let kind = String::from_utf8_lossy(fields.next()?).into_owned();
+    let source = unescape(fields.next()?);
     let options: Vec<_> = fields.next()?.split(|&byte| byte == b',').collect();
     let upper = options
         .iter()
@@ -90,6 +93,7 @@ fn parse_mount(line: &[u8]) -> Option<Mount> {
         number,
         device,
         point,
+        kind,
         source,
         is_writable: options.contains(&b"rw".as_slice()),
         upper: upper.map(unescape),

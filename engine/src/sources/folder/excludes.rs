@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::error::{Error, ErrorKind, Place, Result};
+use crate::format::entry::FolderPath;
 use crate::sources::folder::FolderHandle;
 use crate::sources::folder::listing::Found;
 use crate::sources::folder::stat::FileKind;
@@ -30,6 +31,9 @@ pub struct Excludes {
     pub if_present: Vec<String>,
     /// Leave out regular files with more bytes than this.
     pub larger_than: Option<u64>,
+    /// Leave out what is at this path below the root, and all that a walk in the order of names
+    /// meets after it.
+    pub from: Option<FolderPath>,
 }
 
 /// [`Excludes`], ready to be asked.
@@ -38,6 +42,7 @@ pub(super) struct Matcher {
     patterns: Gitignore,
     tags: Vec<Tag>,
     larger_than: Option<u64>,
+    from: Option<FolderPath>,
 }
 
 /// The matcher in one folder.
@@ -45,6 +50,8 @@ pub(super) struct Selection<'a> {
     matcher: &'a Matcher,
     /// The tag that keeps everything but itself out of this folder.
     tag: Option<&'a Tag>,
+    /// Where the walk ends in this folder.
+    end: Option<(&'a [u8], bool)>,
     /// Path of the folder with a slash behind it, then of the object in question: one buffer.
     path: Vec<u8>,
     folder_len: usize,
@@ -63,7 +70,20 @@ impl Matcher {
             patterns: patterns(excludes)?,
             tags,
             larger_than: excludes.larger_than,
+            from: excludes.from.clone(),
         })
+    }
+
+    /// The first name of `folder` that is left out for lying too late in the walk, and whether the
+    /// object of that name is left out itself or only what comes after it.
+    fn end_of(&self, folder: &FolderHandle) -> Option<(&[u8], bool)> {
+        let mut from = self.from.as_ref()?.components();
+        for name in folder.path().components() {
+            if from.next() != Some(name) {
+                return None;
+            }
+        }
+        Some((from.next()?, from.next().is_none()))
     }
 
     pub(super) fn in_folder(&self, folder: &FolderHandle) -> Selection<'_> {
@@ -78,6 +98,7 @@ impl Matcher {
         Selection {
             matcher: self,
             tag,
+            end: self.end_of(folder),
             folder_len: path.len(),
             path,
         }
@@ -87,7 +108,9 @@ impl Matcher {
 impl Selection<'_> {
     /// True if `name` is left out, whatever its status says.
     pub(super) fn excludes(&mut self, name: &[u8], is_folder: bool) -> bool {
-        self.tag.is_some_and(|tag| tag.name() != name) || self.matches(name, is_folder)
+        self.tag.is_some_and(|tag| tag.name() != name)
+            || self.lies_behind(name)
+            || self.matches(name, is_folder)
     }
 
     /// True if an object is left out for its status, or for its name if that was not asked yet.
@@ -99,6 +122,11 @@ impl Selection<'_> {
                 .larger_than
                 .is_some_and(|limit| stat.len > limit);
         is_large || (ask_name && self.excludes(&found.name, stat.kind == FileKind::Folder))
+    }
+
+    fn lies_behind(&self, name: &[u8]) -> bool {
+        self.end
+            .is_some_and(|(end, itself)| name > end || (itself && name == end))
     }
 
     fn matches(&mut self, name: &[u8], is_folder: bool) -> bool {
@@ -174,6 +202,7 @@ pub fn is_excluded(excludes: &Excludes, path: &[u8], is_folder: bool) -> Result<
     let mut selection = Selection {
         matcher: &matcher,
         tag: None,
+        end: None,
         path: folder.to_vec(),
         folder_len,
     };
@@ -289,6 +318,7 @@ mod tests {
         let mut selection = Selection {
             matcher: &matcher,
             tag: None,
+            end: None,
             path: Vec::new(),
             folder_len: 0,
         };

@@ -1,12 +1,13 @@
 //! An open regular file: read at any offset, by any number of threads.
 //!
-//! Deliberately absent: hints about caching. Sequential readahead is the kernel's default, and
-//! dropping pages would take them from whoever else uses the file.
+//! Deliberately absent from reading: hints about caching. Sequential readahead is the kernel's
+//! default, and dropping pages takes them from whoever else uses the file; only who measures a
+//! medium asks for that.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{Advice, CWD, Mode, OFlags, fadvise, openat};
 use rustix::io::{Errno, pread, retry_on_intr};
 
 use crate::error::{Error, Result};
@@ -75,6 +76,11 @@ impl SourceFile {
     /// Its status now: whether it held still while it was read.
     pub fn stat_now(&self) -> io::Result<Stat> {
         stat_at(self.fd.as_fd(), c"")
+    }
+
+    /// Asks the kernel to forget what it has cached of the file, as far as that is on the medium.
+    pub fn drop_cached(&self) -> io::Result<()> {
+        Ok(fadvise(&self.fd, 0, None, Advice::DontNeed)?)
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {

@@ -9,6 +9,7 @@
 //! truth, or the range is data.
 
 mod allocation;
+mod beginning;
 pub mod changed_ranges;
 pub mod device;
 pub mod file;
@@ -26,6 +27,7 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::pipeline::ReadAt;
 
 pub use crate::pipeline::volume::{Allocated, Allocation};
+pub use beginning::Beginning;
 pub use changed_ranges::{ChangedRanges, ListKind};
 pub use device::DeviceVolume;
 pub use file::FileVolume;
@@ -116,6 +118,22 @@ pub fn open_path(path: &Path) -> Result<Box<dyn VolumeSource>> {
     } else {
         Ok(Box::new(FileVolume::open(path)?))
     }
+}
+
+/// Asks the kernel to forget what it has cached of the file or device at `path`, as far as that is
+/// on the medium: who measures a medium asks for that, and nobody else.
+pub fn drop_cached(path: &Path) -> Result<()> {
+    let drop = || -> std::io::Result<()> {
+        let file = std::fs::File::open(path)?;
+        Ok(rustix::fs::fadvise(
+            &file,
+            0,
+            None,
+            rustix::fs::Advice::DontNeed,
+        )?)
+    };
+    let place = || Place::Path(path.to_owned());
+    drop().map_err(|error| Error::io(place(), "dropping what is cached of it", error))
 }
 
 /// Refuses what does not lie within a volume of `len` bytes.

@@ -49,7 +49,7 @@ impl<'o> Rest<'o> {
 
     fn look_at(&mut self, place: &VolumePlace) -> Result<()> {
         let path = match place {
-            VolumePlace::Path(path) if is_device(path) => path,
+            VolumePlace::Path(path) | VolumePlace::Beginning(path, _) if is_device(path) => path,
             _ => {
                 self.lower(Consistency::Crash);
                 return Ok(());

@@ -13,8 +13,8 @@ use crate::pipeline::volume::Cutting;
 use crate::sources::folder::FolderSource;
 use crate::sources::volume::layout::HintOptions;
 use crate::sources::volume::{
-    ChangedRanges, FreezeOptions, ImageFormat, ImageOptions, ImageVolume, NbdVolume, VolumeSource,
-    is_device, open_path,
+    Beginning, ChangedRanges, FreezeOptions, ImageFormat, ImageOptions, ImageVolume, NbdVolume,
+    VolumeSource, is_device, open_path,
 };
 
 /// A part of a snapshot of volumes.
@@ -43,6 +43,8 @@ pub struct VolumeSpec {
 pub enum VolumePlace {
     /// A block device, or a file with the bytes of a disk.
     Path(PathBuf),
+    /// The first so many bytes of one, or all of it if it is shorter.
+    Beginning(PathBuf, u64),
     /// A file in the format of a disk image.
     Image(PathBuf, ImageFormat),
     /// An export of an NBD server.
@@ -172,6 +174,10 @@ impl VolumePlace {
                 let medium = if is_device(path) { "device" } else { "file" };
                 (open_path(path)?, medium)
             }
+            Self::Beginning(path, len) => {
+                let medium = if is_device(path) { "device" } else { "file" };
+                (Box::new(Beginning::new(open_path(path)?, *len)), medium)
+            }
             Self::Image(path, format) => {
                 let image = ImageVolume::open(path, *format, &options.image)?;
                 (Box::new(image), format.name())
@@ -183,7 +189,7 @@ impl VolumePlace {
     /// Absolute, but with symbolic links as they are: `/dev/disk/by-id/…` says more than `/dev/sda`.
     fn origin(&self) -> Result<Vec<u8>> {
         let path = match self {
-            Self::Path(path) | Self::Image(path, _) => path,
+            Self::Path(path) | Self::Beginning(path, _) | Self::Image(path, _) => path,
             Self::Nbd(url) => return Ok(url.clone().into_bytes()),
         };
         let absolute = std::path::absolute(path)
