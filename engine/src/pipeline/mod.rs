@@ -8,12 +8,15 @@
 //!    | pages of the manifest -------------------------------------> | queue of one
 //!                                                                storing thread: encode, put, index
 //! ```
+//! What the walk comes to next is found out by helpers ahead of it, in its order: `explore`.
+//!
 //! A worker runs a batch of files, or a segment of a large one, to its end: half a megabyte stays
 //! in its cache instead of moving between threads.
 //!
 //! Below: `repository`. Above: `operations`, which joins it with sources and targets.
 
 pub mod budget;
+pub mod explore;
 pub mod fetch;
 pub mod ingest;
 pub mod parallel;
