@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use blockstore::operations::snapshot::{SnapshotOptions, snapshot};
+use blockstore::operations::snapshot::{ParentChoice, SnapshotOptions, snapshot};
 use blockstore::pipeline::budget::Budget;
 use blockstore::storage::memory::MemoryBackend;
 use blockstore::testing::random::Random;
@@ -42,7 +42,7 @@ fn i4_a_large_file_has_the_same_root_for_any_threads_and_segments() {
             };
             let paths = [folder.path().to_owned()];
             let options = SnapshotOptions {
-                parent: blockstore::operations::snapshot::ParentChoice::None,
+                parent: ParentChoice::None,
                 ..options
             };
             let made = snapshot(&repository, &paths, &options, &())
@@ -53,4 +53,39 @@ fn i4_a_large_file_has_the_same_root_for_any_threads_and_segments() {
         let (one, other) = (roots[roots.len() - 2], roots[roots.len() - 1]);
         assert_eq!(one, other, "{threads} threads, segments of {segment_len}");
     }
+}
+
+#[test]
+fn i4_a_tree_of_many_folders_has_the_same_root_for_any_threads_and_with_a_parent() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..400 {
+        let place = folder
+            .path()
+            .join(format!("{}/{}", number % 7, number % 40));
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::write(place.join(format!("{number}")), number.to_string()).unwrap();
+        std::os::unix::fs::symlink(format!("../{number}"), place.join("link")).unwrap_or(());
+    }
+    let first = folder.path().join("0/0/0");
+    std::fs::hard_link(&first, folder.path().join("6/another name")).unwrap();
+    let repository = world::init(Arc::new(MemoryBackend::new())).unwrap();
+    let paths = [folder.path().to_owned()];
+    let mut roots = Vec::new();
+    for threads in [1, 2, 3, 16] {
+        for parent in [ParentChoice::None, ParentChoice::Newest] {
+            let budget = Budget {
+                threads,
+                ..Budget::default()
+            };
+            let options = SnapshotOptions {
+                budget,
+                parent,
+                ..SnapshotOptions::new(world::real_clock)
+            };
+            let made = snapshot(&repository, &paths, &options, &()).unwrap();
+            assert_eq!(made.snapshot.problem_count, 0);
+            roots.push(made.snapshot.roots[0].page);
+        }
+    }
+    assert!(roots.iter().all(|root| *root == roots[0]), "{roots:?}");
 }

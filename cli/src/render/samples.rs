@@ -169,7 +169,7 @@ pub(crate) fn entry() -> Entry {
         name: b"a".to_vec(),
         metadata: Metadata {
             mode: 0o4755,
-            owner,
+            owner: owner.into(),
             ..Metadata::default()
         },
         node: Node::File(Content::Inline(vec![extent])),

@@ -6,6 +6,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::format::id::{ChunkId, PageId};
 
@@ -25,8 +26,8 @@ pub struct Entry {
 pub struct Metadata {
     /// The 12 permission bits: rwx, setuid, setgid, sticky.
     pub mode: u16,
-    /// Who owns it.
-    pub owner: Owner,
+    /// Who owns it; most entries share one.
+    pub owner: Arc<Owner>,
     /// Last modification.
     pub mtime: Timestamp,
     /// Extended attributes, ascending by name; POSIX ACLs and capabilities are among them.

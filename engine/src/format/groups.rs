@@ -56,6 +56,14 @@ impl GroupWriter {
         &self.groups
     }
 
+    /// Forgets all entries, and keeps the memory that they took for the next page.
+    pub(super) fn clear(&mut self) {
+        self.groups.clear();
+        self.group.clear();
+        self.folder.0.clear();
+        (self.group_count, self.count, self.entries_len) = (0, 0, 0);
+    }
+
     fn end_group(&mut self) {
         if self.group_count > 0 {
             put_bytes(&mut self.groups, &self.folder.0);
@@ -176,6 +184,18 @@ mod tests {
         assert_eq!((writer.count(), writer.entries_len()), (5, 9 + 4));
         let items = paths.map(|(folder, name)| (folder.to_owned(), name.as_bytes().to_vec()));
         assert_eq!(read(writer.finish(), 5), Ok(items.to_vec()));
+    }
+
+    #[test]
+    fn a_writer_that_was_cleared_is_as_good_as_new() {
+        let mut writer = written(&[("a", "b"), ("c", "d")]);
+        writer.finish();
+        writer.clear();
+        assert_eq!((writer.count(), writer.entries_len()), (0, 0));
+        writer.push(&FolderPath(b"c".to_vec()), |out| put_bytes(out, b"e"));
+        let item = ("c".to_owned(), b"e".to_vec());
+        assert_eq!(writer.entries_len(), 3);
+        assert_eq!(read(writer.finish(), 1), Ok(vec![item]));
     }
 
     #[test]

@@ -126,9 +126,9 @@ impl PageHead {
 }
 
 /// True if a page ends after an entry with this mark, where the page now holds `entries_len`
-/// bytes of entries and one in `mean` entries may end it.
-pub fn ends_page(entries_len: usize, mark: u32, mean: u32) -> bool {
-    entries_len >= PAGE_LEN_MAX || (entries_len >= PAGE_LEN_MIN && mark.is_multiple_of(mean))
+/// bytes of entries and one in `mean` entries may end it. The mark is asked for where it counts.
+pub fn ends_page(entries_len: usize, mark: impl FnOnce() -> u32, mean: u32) -> bool {
+    entries_len >= PAGE_LEN_MAX || (entries_len >= PAGE_LEN_MIN && mark().is_multiple_of(mean))
 }
 
 /// The first four bytes of a hash, as the mark of what it names.

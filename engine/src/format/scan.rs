@@ -84,7 +84,7 @@ impl ScanLeafWriter {
             count: self.groups.count(),
         };
         let page = head.encode(self.groups.finish());
-        *self = Self::default();
+        self.groups.clear();
         page
     }
 }

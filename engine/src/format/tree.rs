@@ -75,7 +75,7 @@ impl TreeItem {
 /// Collects entries into one leaf.
 #[derive(Debug, Default)]
 pub struct TreeLeafWriter {
-    owners: Vec<Owner>,
+    owners: Vec<Arc<Owner>>,
     groups: GroupWriter,
 }
 
@@ -114,14 +114,15 @@ impl TreeLeafWriter {
             level: 0,
             count: self.groups.count(),
         };
-        *self = Self::default();
+        self.owners.clear();
+        self.groups.clear();
         head.encode(&body)
     }
 
-    fn owner_index(&mut self, owner: &Owner) -> u64 {
+    fn owner_index(&mut self, owner: &Arc<Owner>) -> u64 {
         let found = self.owners.iter().position(|known| known == owner);
         found.unwrap_or_else(|| {
-            self.owners.push(owner.clone());
+            self.owners.push(Arc::clone(owner));
             self.owners.len() - 1
         }) as u64
     }
@@ -134,26 +135,31 @@ fn encode_entry(out: &mut Vec<u8>, entry: &Entry, owner: u64) {
     put_varint(out, owner);
     put_zigzag(out, entry.metadata.mtime.seconds);
     put_varint(out, entry.metadata.mtime.nanoseconds.into());
-    let node_attribute = encode_node_attribute(&entry.node);
+    let node_tag = node_tag(&entry.node);
     let xattrs = &entry.metadata.xattrs;
-    put_varint(
-        out,
-        (xattrs.len() + usize::from(node_attribute.is_some())) as u64,
-    );
+    let count = xattrs.len() + usize::from(node_tag.is_some());
+    put_varint(out, count as u64);
     for xattr in xattrs {
-        let mut value = Vec::with_capacity(xattr.name.len() + xattr.value.len() + 2);
-        put_bytes(&mut value, &xattr.name);
-        value.extend_from_slice(&xattr.value);
-        put_attribute(out, TAG_XATTR, &value);
+        put_attribute(out, TAG_XATTR, |value| {
+            put_bytes(value, &xattr.name);
+            value.extend_from_slice(&xattr.value);
+        });
     }
-    if let Some((tag, value)) = node_attribute {
-        put_attribute(out, tag, &value);
+    if let Some(tag) = node_tag {
+        put_attribute(out, tag, |value| encode_node(value, &entry.node));
     }
 }
 
-fn put_attribute(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
+/// Appends what `encode` appends, behind its length.
+fn put_attribute(out: &mut Vec<u8>, tag: u8, encode: impl FnOnce(&mut Vec<u8>)) {
     out.push(tag);
-    put_bytes(out, value);
+    let start = out.len();
+    encode(out);
+    let end = out.len();
+    put_varint(out, (end - start) as u64);
+    let len_of_len = out.len() - end;
+    let (_, behind_tag) = out.split_at_mut(start);
+    behind_tag.rotate_right(len_of_len);
 }
 
 fn kind_of(node: &Node) -> u8 {
@@ -169,37 +175,39 @@ fn kind_of(node: &Node) -> u8 {
     }
 }
 
-fn encode_node_attribute(node: &Node) -> Option<(u8, Vec<u8>)> {
-    let mut value = Vec::new();
-    let tag = match node {
-        Node::File(Content::Inline(list)) if list.is_empty() => return None,
+/// The attribute that says what only this kind has.
+fn node_tag(node: &Node) -> Option<u8> {
+    match node {
+        Node::File(Content::Inline(list)) if list.is_empty() => None,
+        Node::File(Content::Inline(_)) => Some(TAG_EXTENTS),
+        Node::File(Content::Tree(_)) => Some(TAG_EXTENTS_TREE),
+        Node::Symlink(_) => Some(TAG_SYMLINK),
+        Node::CharDevice(_) | Node::BlockDevice(_) => Some(TAG_DEVICE),
+        Node::HardLink(_) => Some(TAG_LEADER),
+        Node::Folder | Node::Fifo | Node::Socket => None,
+    }
+}
+
+/// Appends the value of that attribute.
+fn encode_node(out: &mut Vec<u8>, node: &Node) {
+    match node {
         Node::File(Content::Inline(list)) => {
             list.iter()
-                .for_each(|extent| extents::encode_extent(&mut value, extent));
-            TAG_EXTENTS
+                .for_each(|extent| extents::encode_extent(out, extent));
         }
         Node::File(Content::Tree(root)) => {
-            put_varint(&mut value, root.len);
-            value.extend_from_slice(root.page.as_bytes());
-            value.push(root.level);
-            TAG_EXTENTS_TREE
+            put_varint(out, root.len);
+            out.extend_from_slice(root.page.as_bytes());
+            out.push(root.level);
         }
-        Node::Symlink(target) => {
-            value.extend_from_slice(target);
-            TAG_SYMLINK
-        }
+        Node::Symlink(target) => out.extend_from_slice(target),
         Node::CharDevice(number) | Node::BlockDevice(number) => {
-            put_varint(&mut value, number.major.into());
-            put_varint(&mut value, number.minor.into());
-            TAG_DEVICE
+            put_varint(out, number.major.into());
+            put_varint(out, number.minor.into());
         }
-        Node::HardLink(leader) => {
-            encode_path(&mut value, leader);
-            TAG_LEADER
-        }
-        Node::Folder | Node::Fifo | Node::Socket => return None,
-    };
-    Some((tag, value))
+        Node::HardLink(leader) => encode_path(out, leader),
+        Node::Folder | Node::Fifo | Node::Socket => {}
+    }
 }
 
 /// Reads a leaf.
@@ -224,13 +232,13 @@ pub fn decode_leaf(page: &[u8]) -> Decoded<Vec<TreeItem>> {
 
 /// Reads the owners of a page of `entry_count` entries. Each is in use, which bounds their number,
 /// and none stands twice, which is looked for in their spellings: there may be 100,000 of them.
-fn decode_owners(cursor: &mut Cursor<'_>, entry_count: usize) -> Decoded<Vec<Owner>> {
+fn decode_owners(cursor: &mut Cursor<'_>, entry_count: usize) -> Decoded<Vec<Arc<Owner>>> {
     let count = cursor.varint()?;
     ensure(count <= entry_count as u64, "owner without an entry")?;
     let (mut owners, mut spellings) = (Vec::new(), Vec::new());
     for _ in 0..count {
         let start = cursor.rest();
-        owners.push(decode_owner(cursor)?);
+        owners.push(Arc::new(decode_owner(cursor)?));
         spellings.push(start.get(..start.len() - cursor.rest().len()));
     }
     spellings.sort_unstable();
@@ -252,7 +260,7 @@ fn decode_entry(
     cursor: &mut Cursor<'_>,
     folder: &FolderPath,
     name: Vec<u8>,
-    owners: &[Owner],
+    owners: &[Arc<Owner>],
     used: &mut usize,
 ) -> Decoded<Entry> {
     let kind = cursor.u8()?;
@@ -494,7 +502,7 @@ mod tests {
         };
         let metadata = Metadata {
             mode: 0o4755,
-            owner,
+            owner: owner.into(),
             mtime,
             xattrs: vec![],
         };

@@ -314,7 +314,7 @@ fn entry(name: &str, node: Node) -> Entry {
     };
     let metadata = Metadata {
         mode: 0o755,
-        owner,
+        owner: owner.into(),
         mtime: timestamp(),
         xattrs,
     };

@@ -40,7 +40,7 @@ pub(super) struct Assembler<'w, 's> {
     scan_start: ScanStart,
     tree: TreeBuilder,
     scan: ScanBuilder,
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<(Place, What)>,
     /// The batch that still takes files.
     batch: Rc<RefCell<Batch>>,
     /// Device and inode of hard link leaders that were not stored.
@@ -50,20 +50,12 @@ pub(super) struct Assembler<'w, 's> {
     totals: RootTotals,
 }
 
-/// An entry on its way.
-struct Waiting {
-    folder: Arc<FolderPath>,
-    name: Vec<u8>,
-    listed: Stat,
-    what: What,
-}
-
 /// What an entry is waiting for.
 pub(super) enum What {
     /// Nothing.
-    Ready(Box<Metadata>, Node),
+    Ready(Metadata, Node),
     /// A file taken over from the previous snapshot.
-    Unchanged(Box<Metadata>, Content),
+    Unchanged(Metadata, Content),
     /// A worker, for a small file.
     Small(InBatch),
     /// Workers, for a large one.
@@ -118,7 +110,7 @@ impl<'w, 's> Assembler<'w, 's> {
         }
     }
 
-    /// Takes an entry; waits for old ones while too many are waiting.
+    /// Takes an entry, at once if none waits before it; waits for old ones while too many wait.
     pub(super) fn push(
         &mut self,
         folder: &Arc<FolderPath>,
@@ -126,13 +118,15 @@ impl<'w, 's> Assembler<'w, 's> {
         listed: Stat,
         what: What,
     ) -> Result<()> {
-        let folder = Arc::clone(folder);
-        self.waiting.push_back(Waiting {
-            folder,
+        let at = Place {
+            folder: Arc::clone(folder),
             name,
             listed,
-            what,
-        });
+        };
+        if self.waiting.is_empty() && what.is_done() {
+            return self.settle(at, what);
+        }
+        self.waiting.push_back((at, what));
         while self.waiting.len() > WINDOW {
             self.settle_oldest()?;
         }
@@ -213,55 +207,50 @@ impl<'w, 's> Assembler<'w, 's> {
     }
 
     fn settle_oldest(&mut self) -> Result<()> {
-        let Some(oldest) = self.waiting.pop_front() else {
-            return Ok(());
-        };
-        let Waiting {
-            folder,
-            name,
-            listed,
-            what,
-        } = oldest;
-        let at = Place {
-            folder,
-            name,
-            listed,
-        };
+        match self.waiting.pop_front() {
+            Some((at, what)) => self.settle(at, what),
+            None => Ok(()),
+        }
+    }
+
+    fn settle(&mut self, at: Place, what: What) -> Result<()> {
         match what {
-            What::Ready(metadata, node) => self.settle_ready(&at, *metadata, node),
+            What::Ready(metadata, node) => self.settle_ready(at, metadata, node),
             What::Unchanged(metadata, content) => {
                 self.totals.unchanged_files += 1;
-                self.add(&at, &at.listed, *metadata, Node::File(content), false)
+                let listed = at.listed;
+                self.add(at, &listed, metadata, Node::File(content), false)
             }
             What::Small(file) => {
                 if Rc::ptr_eq(&file.batch, &self.batch) {
                     self.queue_batch()?;
                 }
                 match file.take()? {
-                    FileOutcome::Read(read) => self.settle_small(&at, *read),
+                    FileOutcome::Read(read) => self.settle_small(at, *read),
                     FileOutcome::Failed(problem) => {
                         self.leave_out(&at, problem);
                         Ok(())
                     }
-                    FileOutcome::Grew => self.settle_grown(&at),
+                    FileOutcome::Grew => self.settle_grown(at),
                 }
             }
-            What::Large(large) => self.settle_large(&at, *large, 1),
+            What::Large(large) => self.settle_large(at, *large, 1),
         }
     }
 
-    fn settle_ready(&mut self, at: &Place, metadata: Metadata, node: Node) -> Result<()> {
+    fn settle_ready(&mut self, at: Place, metadata: Metadata, node: Node) -> Result<()> {
         let group = (at.listed.device, at.listed.inode);
         if matches!(node, Node::HardLink(_)) && self.lost_leaders.contains(&group) {
             let detail = "is another name of a file that was lost or replaced while it was read";
-            let problem = self.problem_at(at, ProblemKind::ChangedWhileRead, detail);
+            let problem = self.problem_at(&at, ProblemKind::ChangedWhileRead, detail);
             self.problem(problem);
             return Ok(());
         }
-        self.add(at, &at.listed, metadata, node, false)
+        let listed = at.listed;
+        self.add(at, &listed, metadata, node, false)
     }
 
-    fn settle_small(&mut self, at: &Place, read: ReadFile) -> Result<()> {
+    fn settle_small(&mut self, at: Place, read: ReadFile) -> Result<()> {
         let mut content = ContentBuilder::default();
         for extent in read.extents {
             content.push(extent, self.store)?;
@@ -276,14 +265,14 @@ impl<'w, 's> Assembler<'w, 's> {
         )
     }
 
-    fn settle_large(&mut self, at: &Place, large: LargeFile, attempt: u32) -> Result<()> {
-        self.observer.working_on(&self.display(at));
+    fn settle_large(&mut self, at: Place, large: LargeFile, attempt: u32) -> Result<()> {
+        self.observer.working_on(&self.display(&at));
         let file = Arc::clone(&large.file);
         let content = match large.finish(self.store)? {
             Ok(content) => content,
             Err(error) => {
                 let error = self.source.file_error(&file, "reading", error);
-                self.leave_out(at, problem_of(&error));
+                self.leave_out(&at, problem_of(&error));
                 return Ok(());
             }
         };
@@ -297,7 +286,7 @@ impl<'w, 's> Assembler<'w, 's> {
 
     fn settle_again(
         &mut self,
-        at: &Place,
+        at: Place,
         file: &crate::sources::folder::SourceFile,
         attempt: u32,
     ) -> Result<()> {
@@ -307,14 +296,14 @@ impl<'w, 's> Assembler<'w, 's> {
                 self.settle_large(at, large, attempt)
             }
             Err(error) => {
-                self.leave_out(at, problem_of(&error));
+                self.leave_out(&at, problem_of(&error));
                 Ok(())
             }
         }
     }
 
     /// A file that was small when it was listed.
-    fn settle_grown(&mut self, at: &Place) -> Result<()> {
+    fn settle_grown(&mut self, at: Place) -> Result<()> {
         let opened = if at.name.is_empty() {
             self.source.open_file(None, b"")
         } else {
@@ -328,7 +317,7 @@ impl<'w, 's> Assembler<'w, 's> {
                 self.settle_large(at, large, 1)
             }
             Err(error) => {
-                self.leave_out(at, problem_of(&error));
+                self.leave_out(&at, problem_of(&error));
                 Ok(())
             }
         }
@@ -336,7 +325,7 @@ impl<'w, 's> Assembler<'w, 's> {
 
     fn settle_read(
         &mut self,
-        at: &Place,
+        at: Place,
         stat: &Stat,
         (metadata, problems): (Metadata, Vec<Problem>),
         content: Content,
@@ -347,7 +336,7 @@ impl<'w, 's> Assembler<'w, 's> {
             .for_each(|problem| self.problem(problem));
         if moved {
             let detail = "changed each time it was read; what is stored may mix its states";
-            let problem = self.problem_at(at, ProblemKind::ChangedWhileRead, detail);
+            let problem = self.problem_at(&at, ProblemKind::ChangedWhileRead, detail);
             self.problem(problem);
         }
         if (stat.device, stat.inode) != (at.listed.device, at.listed.inode) {
@@ -359,7 +348,7 @@ impl<'w, 's> Assembler<'w, 's> {
 
     fn add(
         &mut self,
-        at: &Place,
+        at: Place,
         stat: &Stat,
         metadata: Metadata,
         node: Node,
@@ -382,7 +371,7 @@ impl<'w, 's> Assembler<'w, 's> {
             racy: moved || self.scan_start.is_racy(stat),
         };
         self.scan.push(&at.folder, &at.name, &seen, self.store)?;
-        let name = at.name.clone();
+        let name = at.name;
         self.tree.push(
             &at.folder,
             &Entry {
@@ -422,6 +411,13 @@ struct Place {
     folder: Arc<FolderPath>,
     name: Vec<u8>,
     listed: Stat,
+}
+
+impl What {
+    /// True if no worker has anything to do for it.
+    fn is_done(&self) -> bool {
+        matches!(self, Self::Ready(..) | Self::Unchanged(..))
+    }
 }
 
 impl InBatch {

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! parents   the earlier snapshots that tell what changed
-//! walk      lists folders in tree order, decides what is unchanged          caller's thread
-//! content   opens and reads files, in batches and in segments               workers
+//! folders   lists folders, some ahead of the walk                           helpers
 //! previous  the last snapshot of the same path, walked alongside            caller's thread
+//! walk      takes folders in tree order, decides what is unchanged          caller's thread
+//! content   opens and reads files, in batches and in segments               workers
 //! assemble  takes finished entries in order into the tree and the scan      caller's thread
 //! volumes   disks and images, alone or as the parts of a machine
 //! ```
@@ -13,6 +14,7 @@
 
 mod assemble;
 mod content;
+mod folders;
 mod parents;
 mod previous;
 mod volumes;

@@ -2,24 +2,25 @@
 //!
 //! What of it cannot be read is as if it had never been there: those files are read again.
 
+use std::cmp::Ordering;
+
 use crate::error::Result;
 use crate::format::entry::{Content, ExtentKind, FolderPath, Node, TreePath};
 use crate::format::id::ChunkId;
 use crate::format::scan::{ScanItem, Seen};
-use crate::format::snapshot::{Root, RootType};
+use crate::format::snapshot::{PageRoot, Root, RootType};
 use crate::format::tree::TreeItem;
 use crate::repository::chunks::ChunkReader;
 use crate::repository::manifest::content::{ExtentCursor, ExtentStep};
 use crate::repository::manifest::cursor::{Cursor, Step};
-use crate::repository::manifest::{Scan, Tree};
+use crate::repository::manifest::{MapShape, Scan, Tree};
+use crate::sources::folder::{FileKind, Stat};
 
-/// Walks the previous tree and scan; must be asked in tree order.
+/// The previous tree and scan; must be asked in tree order.
 pub(super) struct Previous<'r> {
     reader: &'r ChunkReader<'r>,
-    tree: Cursor<'r, Tree>,
-    scan: Cursor<'r, Scan>,
-    tree_item: Option<TreeItem>,
-    scan_item: Option<ScanItem>,
+    pairs: Pairs<'r>,
+    next: Option<KnownEntry>,
     /// Everything below the root is known to be stored.
     is_whole: bool,
 }
@@ -30,65 +31,45 @@ pub(super) struct KnownEntry {
     pub seen: Seen,
 }
 
+/// Entries that are both in the tree and in the scan.
+struct Pairs<'r> {
+    tree: Cursor<'r, Tree>,
+    scan: Cursor<'r, Scan>,
+    tree_item: Option<TreeItem>,
+    scan_item: Option<ScanItem>,
+}
+
 impl<'r> Previous<'r> {
     /// A walk of `root`, if it is one that can be compared.
-    pub(super) fn open(
-        reader: &'r ChunkReader<'r>,
-        root: &Root,
-        is_whole: bool,
-    ) -> Result<Option<Self>> {
+    pub(super) fn open(reader: &'r ChunkReader<'r>, root: &Root, is_whole: bool) -> Option<Self> {
         let (RootType::Tree, Some(scan)) = (root.root_type, root.scan) else {
-            return Ok(None);
+            return None;
         };
-        let start = TreePath::default;
-        Ok(Some(Self {
+        let tree = PageRoot {
+            page: root.page,
+            level: root.level,
+        };
+        Some(Self {
             reader,
-            tree: Cursor::new(reader, root.page, root.level, start()),
-            scan: Cursor::new(reader, scan.page, scan.level, start()),
-            tree_item: None,
-            scan_item: None,
+            pairs: Pairs::new(reader, tree, scan),
+            next: None,
             is_whole,
-        }))
+        })
     }
 
     /// What is known of the entry `name` in `folder`.
     pub(super) fn at(&mut self, folder: &FolderPath, name: &[u8]) -> Result<Option<KnownEntry>> {
-        let wanted = (folder, name);
-        let item = self.tree_at(wanted)?;
-        let seen = self.scan_at(wanted)?;
-        Ok(item.zip(seen).map(|(item, seen)| KnownEntry { item, seen }))
-    }
-
-    fn tree_at(&mut self, wanted: (&FolderPath, &[u8])) -> Result<Option<TreeItem>> {
         loop {
-            if self.tree_item.is_none() {
-                self.tree_item = next_item(&mut self.tree)?;
+            if self.next.is_none() {
+                self.next = self.pairs.next()?;
             }
-            let Some(item) = &self.tree_item else {
+            let Some(next) = &self.next else {
                 return Ok(None);
             };
-            match (&*item.folder, item.entry.name.as_slice()).cmp(&wanted) {
-                std::cmp::Ordering::Less => self.tree_item = None,
-                std::cmp::Ordering::Equal => return Ok(self.tree_item.take()),
-                std::cmp::Ordering::Greater => return Ok(None),
-            }
-        }
-    }
-
-    fn scan_at(&mut self, wanted: (&FolderPath, &[u8])) -> Result<Option<Seen>> {
-        loop {
-            if self.scan_item.is_none() {
-                self.scan_item = next_item(&mut self.scan)?;
-            }
-            let Some(item) = &self.scan_item else {
-                return Ok(None);
-            };
-            match (&*item.folder, item.name.as_slice()).cmp(&wanted) {
-                std::cmp::Ordering::Less => self.scan_item = None,
-                std::cmp::Ordering::Equal => {
-                    return Ok(self.scan_item.take().map(|item| item.seen));
-                }
-                std::cmp::Ordering::Greater => return Ok(None),
+            match Tree::key(&next.item).cmp(&(folder, name)) {
+                Ordering::Less => self.next = None,
+                Ordering::Equal => return Ok(self.next.take()),
+                Ordering::Greater => return Ok(None),
             }
         }
     }
@@ -131,16 +112,76 @@ impl KnownEntry {
             _ => None,
         }
     }
-}
 
-fn next_item<S: crate::repository::manifest::MapShape>(
-    cursor: &mut Cursor<'_, S>,
-) -> Result<Option<S::Item>> {
-    loop {
-        match cursor.next()? {
-            Some(Step::Item(item)) => return Ok(Some(item)),
-            Some(Step::Lost(_)) => {}
-            None => return Ok(None),
+    pub(super) fn into_content(self) -> Option<Content> {
+        match self.item.entry.node {
+            Node::File(content) => Some(content),
+            _ => None,
         }
     }
+
+    /// True if its ctime says that it is what it was, all of it.
+    pub(super) fn is_same_inode(&self, stat: &Stat) -> bool {
+        !matches!(self.item.entry.node, Node::HardLink(_))
+            && self.seen.ctime == stat.ctime
+            && self.seen.inode == stat.inode
+            && !self.seen.racy
+    }
+
+    /// Its target, if it was a symbolic link and still is that very one.
+    pub(super) fn link_target(&self, stat: &Stat) -> Option<&[u8]> {
+        match &self.item.entry.node {
+            Node::Symlink(target)
+                if stat.kind == FileKind::Symlink
+                    && stat.len == target.len() as u64
+                    && self.is_same_inode(stat) =>
+            {
+                Some(target)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<'r> Pairs<'r> {
+    fn new(reader: &'r ChunkReader<'r>, tree: PageRoot, scan: PageRoot) -> Self {
+        let start = TreePath::default;
+        Self {
+            tree: Cursor::new(reader, tree.page, tree.level, start()),
+            scan: Cursor::new(reader, scan.page, scan.level, start()),
+            tree_item: None,
+            scan_item: None,
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<KnownEntry>> {
+        loop {
+            fill(&mut self.tree_item, &mut self.tree)?;
+            fill(&mut self.scan_item, &mut self.scan)?;
+            let (Some(item), Some(seen)) = (&self.tree_item, &self.scan_item) else {
+                return Ok(None);
+            };
+            match Tree::key(item).cmp(&Scan::key(seen)) {
+                Ordering::Less => self.tree_item = None,
+                Ordering::Greater => self.scan_item = None,
+                Ordering::Equal => {
+                    let pair = self.tree_item.take().zip(self.scan_item.take());
+                    let known = |(item, ScanItem { seen, .. })| KnownEntry { item, seen };
+                    return Ok(pair.map(known));
+                }
+            }
+        }
+    }
+}
+
+/// Takes the next item that can be read, unless there is one.
+fn fill<S: MapShape>(item: &mut Option<S::Item>, cursor: &mut Cursor<'_, S>) -> Result<()> {
+    while item.is_none() {
+        match cursor.next()? {
+            Some(Step::Item(next)) => *item = Some(next),
+            Some(Step::Lost(_)) => {}
+            None => return Ok(()),
+        }
+    }
+    Ok(())
 }

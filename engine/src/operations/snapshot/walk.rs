@@ -12,6 +12,7 @@ use crate::observe::{Counter, Observer, Problem};
 use crate::operations::snapshot::SnapshotOptions;
 use crate::operations::snapshot::assemble::{Assembler, What};
 use crate::operations::snapshot::content::FileAt;
+use crate::operations::snapshot::folders::{self, ListedFolder};
 use crate::operations::snapshot::parents::Parent;
 use crate::operations::snapshot::previous::{KnownEntry, Previous};
 use crate::pipeline::ingest::Ingest;
@@ -20,9 +21,6 @@ use crate::repository::manifest::builder::PageStore;
 use crate::sources::folder::{
     FileKind, FolderHandle, FolderSource, Found, Known, Stat, problem_of,
 };
-
-/// Below this depth folders are reopened by their path instead of held open by their children.
-const HELD_OPEN_DEPTH: usize = 256;
 
 /// What the walks of all roots share.
 pub(super) struct WalkContext<'c> {
@@ -65,16 +63,6 @@ pub(super) struct RootWalk<'w, 's> {
     segment_len: u64,
     /// First names of hard links, by device and inode.
     leaders: HashMap<(u64, u64), TreePath>,
-    folders: Vec<PendingFolder>,
-}
-
-/// A folder that was seen and not yet listed.
-struct PendingFolder {
-    /// `None` at the root, and where it would hold too many folders open.
-    parent: Option<FolderHandle>,
-    name: Vec<u8>,
-    path: FolderPath,
-    depth: usize,
 }
 
 impl<'w, 's> RootWalk<'w, 's> {
@@ -99,14 +87,13 @@ impl<'w, 's> RootWalk<'w, 's> {
             assembler,
             segment_len: ingest.budget().segment_len as u64,
             leaders: HashMap::new(),
-            folders: Vec::new(),
         }
     }
 
     pub(super) fn run(mut self) -> Result<Captured> {
         if let Some(Parent { root, .. }) = self.previous {
             let is_whole = self.ingest.is_known_whole(root);
-            self.known = Previous::open(self.context.reader, root, is_whole)?;
+            self.known = Previous::open(self.context.reader, root, is_whole);
             self.context.observer.expect(Counter::Entries, root.entries);
             self.context.observer.expect(Counter::Bytes, root.bytes);
         }
@@ -116,16 +103,9 @@ impl<'w, 's> RootWalk<'w, 's> {
         self.refuse_repository(None, &root.stat, b"")?;
         self.visit(None, &top, root)?;
         if is_folder {
-            let (name, path) = (Vec::new(), FolderPath::root());
-            self.folders.push(PendingFolder {
-                parent: None,
-                name,
-                path,
-                depth: 0,
-            });
-        }
-        while let Some(folder) = self.folders.pop() {
-            self.visit_folder(folder)?;
+            let source = Arc::clone(&self.source);
+            let threads = self.ingest.budget().threads;
+            folders::in_order(&source, threads, |folder| self.visit_folder(folder))?;
         }
         self.finish()
     }
@@ -156,20 +136,12 @@ impl<'w, 's> RootWalk<'w, 's> {
         })
     }
 
-    /// Lists a folder, visits its entries, and leaves its subfolders to be visited next.
-    fn visit_folder(&mut self, folder: PendingFolder) -> Result<()> {
+    /// Visits the entries of a folder.
+    fn visit_folder(&mut self, folder: ListedFolder) -> Result<()> {
         if self.context.observer.is_cancelled() {
             return Err(crate::pipeline::cancelled());
         }
-        let opened = if folder.parent.is_none() && folder.depth > 0 {
-            self.source.open_folder_at(&folder.path)
-        } else {
-            self.source
-                .open_folder(folder.parent.as_ref(), &folder.name)
-        };
-        let listing =
-            opened.and_then(|handle| self.source.list(&handle).map(|list| (handle, list)));
-        let (handle, listing) = match listing {
+        let (handle, listing) = match folder.listing {
             Ok(listed) => listed,
             Err(error) => {
                 self.assembler.problem(problem_of(&error));
@@ -178,29 +150,15 @@ impl<'w, 's> RootWalk<'w, 's> {
         };
         listing
             .problems
-            .into_iter()
-            .for_each(|problem| self.assembler.problem(problem));
+            .iter()
+            .for_each(|problem| self.assembler.problem(problem.clone()));
         let path = Arc::new(folder.path);
-        let depth = folder.depth + 1;
-        let first_subfolder = self.folders.len();
-        for found in listing.entries {
+        for found in listing.entries() {
             if found.stat.kind == FileKind::Folder {
                 self.refuse_repository(Some(&path), &found.stat, &found.name)?;
-                if !found.is_mount_point {
-                    let parent = (depth < HELD_OPEN_DEPTH).then(|| handle.clone());
-                    let (name, path) = (found.name.clone(), path.child(&found.name));
-                    self.folders.push(PendingFolder {
-                        parent,
-                        name,
-                        path,
-                        depth,
-                    });
-                }
             }
             self.visit(Some(&handle), &path, found)?;
         }
-        // The next to be listed is taken from the end.
-        self.folders[first_subfolder..].reverse();
         Ok(())
     }
 
@@ -242,7 +200,7 @@ impl<'w, 's> RootWalk<'w, 's> {
         let leader = self.leader_of(folder, &name, &stat);
         let what = match leader {
             Some(leader) => {
-                let metadata = Box::new(self.source.link_metadata(&stat));
+                let metadata = self.source.link_metadata(&stat);
                 Ok(What::Ready(metadata, Node::HardLink(leader)))
             }
             None if stat.kind == FileKind::File => self.visit_file(parent, &name, &stat, known)?,
@@ -280,7 +238,7 @@ impl<'w, 's> RootWalk<'w, 's> {
         known: Option<KnownEntry>,
     ) -> Result<Result<What, Problem>> {
         if let Some(known) = known
-            && let Some(what) = self.take_over(parent, name, stat, &known)?
+            && let Some(what) = self.take_over(parent, name, stat, known)?
         {
             return Ok(Ok(what));
         }
@@ -301,7 +259,7 @@ impl<'w, 's> RootWalk<'w, 's> {
         parent: Option<&FolderHandle>,
         name: &[u8],
         stat: &Stat,
-        known: &KnownEntry,
+        known: KnownEntry,
     ) -> Result<Option<What>> {
         let Some(content) = known.content() else {
             return Ok(None);
@@ -320,9 +278,10 @@ impl<'w, 's> RootWalk<'w, 's> {
             Some(previous) if previous.is_whole(content, |id| self.ingest.is_stored(id))? => {}
             _ => return Ok(None),
         }
-        let content = content.clone();
-        let metadata = self.metadata(parent, name, stat, Some(known));
-        Ok(Some(What::Unchanged(Box::new(metadata), content)))
+        let metadata = self.metadata(parent, name, stat, Some(&known));
+        Ok(known
+            .into_content()
+            .map(|content| What::Unchanged(metadata, content)))
     }
 
     fn visit_other(
@@ -332,14 +291,14 @@ impl<'w, 's> RootWalk<'w, 's> {
         stat: &Stat,
         known: Option<&KnownEntry>,
     ) -> Result<What, Problem> {
-        let node = self
-            .source
-            .read_node(parent, name, stat)
-            .map_err(|error| problem_of(&error))?;
-        Ok(What::Ready(
-            Box::new(self.metadata(parent, name, stat, known)),
-            node,
-        ))
+        let node = match known.and_then(|known| known.link_target(stat)) {
+            Some(target) => Node::Symlink(target.to_vec()),
+            None => self
+                .source
+                .read_node(parent, name, stat)
+                .map_err(|error| problem_of(&error))?,
+        };
+        Ok(What::Ready(self.metadata(parent, name, stat, known), node))
     }
 
     /// Metadata; extended attributes are taken over where ctime says that they did not change.
@@ -350,13 +309,7 @@ impl<'w, 's> RootWalk<'w, 's> {
         stat: &Stat,
         known: Option<&KnownEntry>,
     ) -> Metadata {
-        let same_inode = known.filter(|known| {
-            !matches!(known.item.entry.node, Node::HardLink(_))
-                && known.seen.ctime == stat.ctime
-                && known.seen.inode == stat.inode
-                && !known.seen.racy
-        });
-        if let Some(known) = same_inode {
+        if let Some(known) = known.filter(|known| known.is_same_inode(stat)) {
             let xattrs = known.item.entry.metadata.xattrs.clone();
             return Metadata {
                 xattrs,

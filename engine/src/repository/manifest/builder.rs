@@ -92,10 +92,11 @@ impl<S: Shape> Levels<S> {
             level.scratch.clear();
             S::encode_child(&mut level.scratch, &child);
             level.entries_len += level.scratch.len();
-            let mark = mark_of(&S::page(&child).0);
+            let page = S::page(&child);
             level.children.push(child);
             // A page of one child would make the level above as long as this one.
             let may_end = level.children.len() >= 2;
+            let mark = || mark_of(&page.0);
             if !may_end || !ends_page(level.entries_len, mark, TREE_PAGE_ENTRIES_MEAN) {
                 return Ok(());
             }
@@ -196,7 +197,7 @@ impl TreeBuilder {
         if let Node::File(content) = &entry.node {
             self.bytes = self.bytes.saturating_add(content.len());
         }
-        let mark = mark_of(&store.keys.boundary().hash(&folder.0, &entry.name));
+        let mark = || mark_of(&store.keys.boundary().hash(&folder.0, &entry.name));
         if ends_page(self.leaf.entries_len(), mark, TREE_PAGE_ENTRIES_MEAN) {
             self.end_leaf(store)?;
         }
@@ -273,7 +274,7 @@ impl ScanBuilder {
         }
         self.leaf.push(folder, name, seen);
         self.entries += 1;
-        let mark = mark_of(&store.keys.boundary().hash(&folder.0, name));
+        let mark = || mark_of(&store.keys.boundary().hash(&folder.0, name));
         if ends_page(self.leaf.entries_len(), mark, TREE_PAGE_ENTRIES_MEAN) {
             self.end_leaf(store)?;
         }

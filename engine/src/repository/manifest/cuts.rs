@@ -51,7 +51,7 @@ impl CutsBuilder {
         }
         self.leaf.push(cut);
         self.last = cut;
-        let mark = mark_of(&store.keys.boundary().hash_of_cut(cut));
+        let mark = || mark_of(&store.keys.boundary().hash_of_cut(cut));
         if ends_page(self.leaf.entries_len(), mark, CUTS_PAGE_ENTRIES_MEAN) {
             self.end_leaf(store)?;
         }

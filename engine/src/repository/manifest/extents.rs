@@ -97,7 +97,7 @@ impl ExtentsBuilder {
         extents::encode_extent(&mut self.scratch, &extent);
         self.entries_len += self.scratch.len();
         self.leaf.push(extent);
-        let mark = match extent.kind {
+        let mark = || match extent.kind {
             ExtentKind::Chunk(id) => mark_of(&id.0),
             // No multiple of anything: what is no chunk ends a page by its length alone.
             ExtentKind::Hole | ExtentKind::Zero | ExtentKind::Unreadable => 1,

@@ -14,6 +14,8 @@ use crate::format::entry::Owner;
 pub(super) struct Owners {
     users: Names,
     groups: Names,
+    /// By user and group: an owner is one object however many entries have it.
+    owners: RwLock<HashMap<(u32, u32), Arc<Owner>>>,
 }
 
 /// Empty for a number without a name: asking again would be as slow as the first time.
@@ -21,7 +23,16 @@ type Names = RwLock<HashMap<u32, Arc<[u8]>>>;
 
 impl Owners {
     /// The owner with the names that the system knows; empty where it knows none.
-    pub(super) fn owner(&self, uid: u32, gid: u32) -> Owner {
+    pub(super) fn owner(&self, uid: u32, gid: u32) -> Arc<Owner> {
+        let known = self.owners.read().get(&(uid, gid)).cloned();
+        known.unwrap_or_else(|| {
+            let owner = Arc::new(self.look_up(uid, gid));
+            let mut owners = self.owners.write();
+            Arc::clone(owners.entry((uid, gid)).or_insert(owner))
+        })
+    }
+
+    fn look_up(&self, uid: u32, gid: u32) -> Owner {
         let user = name(&self.users, uid, |uid| {
             uzers::get_user_by_uid(uid).map(|user| bytes(user.name()))
         });
@@ -64,7 +75,8 @@ mod tests {
             (&b"root"[..], &b"root"[..])
         );
         let nobody = owners.owner(3_999_999_999, 3_999_999_999);
-        assert_eq!((nobody.user, nobody.group), (Vec::new(), Vec::new()));
+        assert!(nobody.user.is_empty() && nobody.group.is_empty());
+        assert!(Arc::ptr_eq(&root, &owners.owner(0, 0)), "shared by entries");
     }
 
     #[test]

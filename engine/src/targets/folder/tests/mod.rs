@@ -130,7 +130,7 @@ fn at(path: &str) -> TreePath {
 fn plain() -> Metadata {
     Metadata {
         mode: 0o644,
-        owner: me(),
+        owner: me().into(),
         mtime: Timestamp {
             seconds: 1_600_000_000,
             nanoseconds: 123_456_789,

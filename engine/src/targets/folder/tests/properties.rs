@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use super::Ground;
 use super::at;
@@ -75,11 +76,11 @@ fn metadata_of(path: &Path) -> Metadata {
     let stat = fs::symlink_metadata(path).unwrap();
     Metadata {
         mode: (stat.mode() & 0o7777) as u16,
-        owner: Owner {
+        owner: Arc::new(Owner {
             uid: stat.uid(),
             gid: stat.gid(),
             ..Owner::default()
-        },
+        }),
         mtime: Timestamp {
             seconds: stat.mtime(),
             nanoseconds: stat.mtime_nsec() as u32,
@@ -217,7 +218,7 @@ fn a_privileged_restore_applies_everything() {
     ];
     let file = Metadata {
         mode: 0o6755,
-        owner: foreign(),
+        owner: foreign().into(),
         xattrs,
         ..plain()
     };
@@ -227,7 +228,7 @@ fn a_privileged_restore_applies_everything() {
     let trusted = vec![xattr("trusted.t", b"t")];
     let link = Metadata {
         mode: 0o777,
-        owner: foreign(),
+        owner: foreign().into(),
         xattrs: trusted,
         ..plain()
     };
@@ -240,7 +241,7 @@ fn a_privileged_restore_applies_everything() {
     );
 
     let device = Metadata {
-        owner: foreign(),
+        owner: foreign().into(),
         xattrs: link.xattrs.clone(),
         ..plain()
     };
@@ -270,7 +271,7 @@ fn without_privileges_each_loss_is_told_and_nothing_powerful_is_made() {
     ];
     let file = Metadata {
         mode: 0o6755,
-        owner: foreign(),
+        owner: foreign().into(),
         xattrs,
         ..plain()
     };
@@ -321,7 +322,7 @@ fn an_ordinary_user_restores_all_that_is_theirs_even_read_only() {
     let user = vec![xattr("user.a", b"a")];
     let theirs = Metadata {
         mode: 0o444,
-        owner,
+        owner: owner.into(),
         xattrs: user,
         ..plain()
     };
@@ -341,7 +342,7 @@ fn an_ordinary_user_restores_all_that_is_theirs_even_read_only() {
             []
         );
         let foreign = Metadata {
-            owner: foreign(),
+            owner: foreign().into(),
             ..plain()
         };
         let losses = target
@@ -380,7 +381,7 @@ fn setuid_is_not_set_for_the_wrong_owner() {
     };
     let file = Metadata {
         mode: 0o4755,
-        owner: nobody,
+        owner: nobody.into(),
         ..plain()
     };
     let losses = target
@@ -393,7 +394,7 @@ fn setuid_is_not_set_for_the_wrong_owner() {
         why: Reason::OwnerNotSet
     }));
     assert_eq!(metadata_of(&ground.path("f")).mode, 0o755);
-    assert_eq!(metadata_of(&ground.path("f")).owner, me());
+    assert_eq!(*metadata_of(&ground.path("f")).owner, me());
 }
 
 #[test]
@@ -414,11 +415,11 @@ fn owners_are_found_by_name_where_names_are_given() {
         group: b"strangers".into(),
         ..foreign()
     };
-    whole(
-        target
-            .write_file(&at("f"), &Metadata { owner, ..plain() }, b"")
-            .unwrap(),
-    );
+    let metadata = Metadata {
+        owner: owner.into(),
+        ..plain()
+    };
+    whole(target.write_file(&at("f"), &metadata, b"").unwrap());
     let found = metadata_of(&ground.path("f")).owner;
     assert_eq!((found.uid, found.gid), (1007, foreign().gid));
 }
