@@ -103,12 +103,12 @@ fn run_threads<R>(
     let chunker = session.repository().chunker()?;
     let (chunker, budget, level) = (&chunker, options.budget, options.level);
     thread::scope(|scope| {
-        let storing = scope.spawn(move || store_packs(session, shared, &full_packs));
+        let observer = options.observer;
+        let storing = scope.spawn(move || store_packs(session, shared, &full_packs, observer));
         let (jobs, waiting) = bounded::<Job<'_>>(budget.threads * QUEUE_PER_WORKER);
         let workers: Vec<_> = (0..budget.threads)
             .map(|_| {
                 let waiting = waiting.clone();
-                let observer = options.observer;
                 scope.spawn(move || {
                     let frames = FrameWriter::new(session, PackClass::Data, level);
                     let worker = Worker::new(frames, chunker, budget, &shared.sums, observer);
@@ -123,7 +123,7 @@ fn run_threads<R>(
             jobs,
             budget,
             level,
-            observer: options.observer,
+            observer,
         });
         if result.is_err() {
             shared.stop();
@@ -143,13 +143,20 @@ fn run_threads<R>(
     })
 }
 
-fn store_packs(session: &Session<'_>, shared: &Shared, full_packs: &Receiver<Option<FullPack>>) {
+fn store_packs(
+    session: &Session<'_>,
+    shared: &Shared,
+    full_packs: &Receiver<Option<FullPack>>,
+    observer: &dyn Observer,
+) {
     // After a failure packs are still taken, so that no worker waits for ever.
     while let Ok(Some(pack)) = full_packs.recv() {
-        if !shared.has_failed()
-            && let Err(error) = session.store_pack(pack)
-        {
-            shared.fail(error);
+        if shared.has_failed() {
+            continue;
+        }
+        match session.store_pack(pack) {
+            Ok(stored) => observer.count(Counter::BytesStored, stored),
+            Err(error) => shared.fail(error),
         }
     }
 }

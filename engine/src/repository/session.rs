@@ -225,13 +225,14 @@ impl<'r> Session<'r> {
             .append(frame, keys, config, new_name, verify)?;
         match (full, &self.queue) {
             (None, _) => Ok(()),
-            (Some(pack), None) => self.store_pack(pack),
+            (Some(pack), None) => self.store_pack(pack).map(drop),
             (Some(pack), Some(queue)) => queue.send(Some(pack)).map_err(|_| writer_stopped()),
         }
     }
 
-    /// Stores a full pack, and an index run if enough packs are waiting for one.
-    pub(crate) fn store_pack(&self, pack: FullPack) -> Result<()> {
+    /// Stores a full pack, and an index run if enough packs are waiting for one. Gives the length
+    /// of what was stored, bytes.
+    pub(crate) fn store_pack(&self, pack: FullPack) -> Result<u64> {
         let pack = pack.encode();
         self.repository.backend().put(&pack.name, &pack.bytes)?;
         let object_len = pack.bytes.len() as u64;
@@ -244,17 +245,17 @@ impl<'r> Session<'r> {
         self.appender(class).recycle(pack.bytes);
         let due = run.pack_count() >= self.options.index_every_packs as usize
             || run.len() >= INDEX_RUN_ENTRIES_MAX / 2;
-        if due {
-            self.store_run(std::mem::take(&mut run))
-        } else {
-            Ok(())
-        }
+        let run_len = match due {
+            true => self.store_run(std::mem::take(&mut run))?,
+            false => 0,
+        };
+        Ok(object_len + run_len)
     }
 
-    /// Makes all packs durable, then stores the run that names them (W3).
-    fn store_run(&self, run: RunBuilder) -> Result<()> {
+    /// Makes all packs durable, then stores the run that names them (W3). Gives its length, bytes.
+    fn store_run(&self, run: RunBuilder) -> Result<u64> {
         if run.pack_count() == 0 {
-            return Ok(());
+            return Ok(0);
         }
         let backend = self.repository.backend();
         backend.sync()?;
@@ -270,9 +271,9 @@ impl<'r> Session<'r> {
             self.kept_runs.lock().push(run.name);
             local.add(run);
         }
-        self.stored_bytes
-            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        Ok(())
+        let run_len = bytes.len() as u64;
+        self.stored_bytes.fetch_add(run_len, Ordering::Relaxed);
+        Ok(run_len)
     }
 
     /// Stores the packs that are still open, and the last index run; all durable afterwards. No
