@@ -1,12 +1,16 @@
 //! What an index of a size costs: a table of opening, lookups and resident memory.
 //!
-//! `cargo bench -p blockstore-benches --bench index_sizes -- [ENTRIES]...`; 10^6 and 10^7 by
-//! default. 10^8 takes 10 GB of disk while it is made, below BLOCKSTORE_BENCH_DIR.
+//! `cargo bench -p blockstore-benches --bench index_sizes -- [ENTRIES]...`, 1e6 and 1e7 by default.
+//! 1e8 takes 10 GB of disk while it is made, below BLOCKSTORE_BENCH_DIR or else target/. Every
+//! index is made by a process of its own, and measured by another, so that memory is that of the
+//! index alone: all that is resident, pages of mapped files too.
 
 #![allow(clippy::print_stdout, reason = "it prints a table")]
 
 use std::error::Error;
 use std::hint::black_box;
+use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use blockstore::format::id::ChunkId;
@@ -14,57 +18,81 @@ use blockstore::repository::index::Index;
 use blockstore::testing::large_index;
 use blockstore_benches::data::{bench_folder, resident_mib};
 
-/// Ids that are looked up: enough that every block of fingerprints is read.
+/// Ids that are looked up: enough that all lines of the largest index are checked.
 const LOOKUPS: u64 = 4 << 20;
+/// Ids that are made at once, outside of the measured time.
+const SOME: u64 = 4096;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let given: Vec<f64> = std::env::args()
-        .filter_map(|arg| arg.parse().ok())
-        .collect();
+type Outcome = Result<(), Box<dyn Error>>;
+
+fn main() -> Outcome {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["build", folder, entries] => Ok(large_index::build(folder.as_ref(), entries.parse()?)?),
+        ["measure", folder, entries] => measure(folder.as_ref(), entries.parse()?),
+        ref words => table(words),
+    }
+}
+
+fn table(words: &[&str]) -> Outcome {
+    let given: Vec<f64> = words.iter().filter_map(|word| word.parse().ok()).collect();
     let sizes = match given.as_slice() {
-        _ if std::env::args().any(|arg| arg == "--test") => vec![1e4],
+        _ if words.contains(&"--test") => vec![1e4],
         [] => vec![1e6, 1e7],
         given => given.to_vec(),
     };
     println!(
-        "| entries | build s | open ms | first misses ns | miss ns | resident MiB | first hits ns | hit ns | resident MiB |"
+        "| entries | open ms | first misses ns | miss ns | MiB | first hits ns | hit ns | MiB |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
-    sizes.iter().try_for_each(|entries| row(*entries as u64))
-}
-
-fn row(entries: u64) -> Result<(), Box<dyn Error>> {
-    let folder = tempfile::tempdir_in(bench_folder()?)?;
-    let begun = Instant::now();
-    large_index::build(folder.path(), entries)?;
-    let build = begun.elapsed().as_secs_f64();
-    let begun = Instant::now();
-    let index = large_index::open(folder.path(), entries)?;
-    let open = begun.elapsed().as_secs_f64() * 1e3;
-    let lookups = LOOKUPS.min(100 * entries);
-    let base = resident_mib();
-    let [first_misses, misses] =
-        [0, 1].map(|round| nanoseconds(&index, lookups, |i| entries + round * lookups + i));
-    let after_misses = resident_mib();
-    let spread = |i: u64| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) % entries;
-    let [first_hits, hits] = [0, 1].map(|_| nanoseconds(&index, lookups, spread));
-    index.ensure_whole()?;
-    println!(
-        "| {entries:.0e} | {build:.1} | {open:.0} | {first_misses:.0} | {misses:.0} | {after_misses:.0} | {first_hits:.0} | {hits:.0} | {:.0} |",
-        resident_mib()
-    );
-    let _ = base;
+    println!("|---|---|---|---|---|---|---|---|");
+    for entries in sizes {
+        let folder = tempfile::tempdir_in(bench_folder()?)?;
+        for step in ["build", "measure"] {
+            let mut program = Command::new(std::env::current_exe()?);
+            program
+                .arg(step)
+                .arg(folder.path())
+                .arg((entries as u64).to_string());
+            if !program.status()?.success() {
+                return Err(format!("{step} {entries:e} failed").into());
+            }
+        }
+    }
     Ok(())
 }
 
-/// Mean time of a lookup; the ids are made outside of it, some at a time.
+/// Prints one row.
+fn measure(folder: &Path, entries: u64) -> Outcome {
+    let begun = Instant::now();
+    let index = large_index::open(folder, entries)?;
+    let open = begun.elapsed().as_secs_f64() * 1e3;
+    let lookups = LOOKUPS.min(100 * entries);
+    let absent = |round| move |number| entries + round * lookups + number;
+    let (first_miss, miss) = (
+        nanoseconds(&index, lookups, absent(0)),
+        nanoseconds(&index, lookups, absent(1)),
+    );
+    let after_misses = resident_mib();
+    let present = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % entries;
+    let (first_hit, hit) = (
+        nanoseconds(&index, lookups, present),
+        nanoseconds(&index, lookups, present),
+    );
+    let after_hits = resident_mib();
+    index.ensure_whole()?;
+    println!(
+        "| {entries:.0e} | {open:.1} | {first_miss:.0} | {miss:.0} | {after_misses:.0} \
+         | {first_hit:.0} | {hit:.0} | {after_hits:.0} |"
+    );
+    Ok(())
+}
+
+/// Mean time of a lookup.
 fn nanoseconds(index: &Index, lookups: u64, number: impl Fn(u64) -> u64) -> f64 {
-    const SOME: u64 = 4096;
     let mut spent = 0;
     for from in (0..lookups).step_by(SOME as usize) {
-        let ids: Vec<ChunkId> = (from..lookups.min(from + SOME))
-            .map(|i| large_index::id_of(number(i)))
-            .collect();
+        let numbers = from..lookups.min(from + SOME);
+        let ids: Vec<ChunkId> = numbers.map(|at| large_index::id_of(number(at))).collect();
         let begun = Instant::now();
         for id in &ids {
             black_box(index.contains(black_box(id)));

@@ -145,15 +145,23 @@ impl Segment {
         let place = line::place_of(id, self.shape.buckets());
         let at = self.starts.lines + place.bucket * LINE_LEN;
         let bucket = self.bytes.get(at..at + LINE_LEN)?.first_chunk()?;
-        let mut alike = line::alike(bucket, place.fraction);
-        let is_same = |entry: u32| {
+        let alike = line::alike(bucket, place.fraction);
+        let end = alike.end.min(self.shape.entries);
+        let id_at = |entry: u32| {
             let at = self.starts.entries + entry as usize * ENTRY_LEN;
-            self.bytes.get(at..at + ChunkId::LEN) == Some(id.0.as_slice())
+            self.bytes.get(at..at + ChunkId::LEN)
         };
-        let to = alike.end;
-        let first = alike.find(|entry| is_same(*entry))?;
-        let copies = (first..to).take_while(|entry| is_same(*entry)).count();
-        Some(first..first + copies as u32)
+        let (mut first, mut behind) = (alike.start, end);
+        while first < behind {
+            let middle = first.midpoint(behind);
+            if id_at(middle)? < id.0.as_slice() {
+                first = middle + 1;
+            } else {
+                behind = middle;
+            }
+        }
+        let copies = (first..end).take_while(|entry| id_at(*entry) == Some(&id.0));
+        Some(first..first + copies.count() as u32)
     }
 
     /// The entry of this number.
