@@ -10,6 +10,7 @@ use blockstore::repository::Repository;
 use blockstore::storage::Backend;
 use blockstore::storage::cache::CacheFolder;
 use blockstore::storage::memory::MemoryBackend;
+use blockstore::testing::random::Random;
 use blockstore::testing::recording_backend::{RecordingBackend, Subject, Verb};
 
 use crate::world::{self, Source};
@@ -97,9 +98,19 @@ fn puts(backend: &Recorded, kind: ObjectKind) -> u64 {
     backend.tally(Verb::Put, Subject::Kind(kind)).calls
 }
 
+/// A source of several packs.
+fn long_source() -> Source {
+    let source = Source::new();
+    for seed in 0..6 {
+        let noise = Random::new(100 + seed).bytes(600_000);
+        source.write(&format!("noise/{seed}"), &noise);
+    }
+    source
+}
+
 #[test]
 fn a_first_snapshot_puts_packs_and_runs_and_reads_none() {
-    let source = Source::new();
+    let source = long_source();
     let (backend, repository) = recorded();
     backend.reset();
     world::capture(&repository, &source.path()).unwrap();
@@ -133,7 +144,7 @@ fn one_changed_file_costs_one_pack_of_each_class() {
 
 #[test]
 fn a_restore_and_a_check_read_no_byte_of_content_twice() {
-    let source = Source::new();
+    let source = long_source();
     let (backend, repository) = recorded();
     backend.reset();
     let made = world::capture(&repository, &source.path()).unwrap();
@@ -168,7 +179,7 @@ fn a_restore_and_a_check_read_no_byte_of_content_twice() {
 
 #[test]
 fn a_start_reads_every_index_run_without_a_cache_and_none_with_one() {
-    let source = Source::new();
+    let source = long_source();
     let (backend, repository) = recorded();
     let folder = tempfile::tempdir().unwrap();
     let cache = CacheFolder::open(folder.path()).unwrap();
