@@ -25,9 +25,9 @@ vectors:
     BLOCKSTORE_WRITE_VECTORS=1 cargo test -p blockstore-format-spec -p blockstore
     git diff --stat -- format-spec/vectors
 
-# Speed of each stage and of whole operations.
-bench name="":
-    cargo bench -p blockstore-benches -- {{name}}
+# Speed of stages, index, pages, operations or floor; benches/README.md says what each takes.
+bench what="stages" *arguments="":
+    cargo bench -p blockstore-benches --bench {{what}} -- {{arguments}}
 
 # Licences and advisories of the dependencies.
 deny:

@@ -1,114 +1,100 @@
-//! Whole operations on generated data, in memory-backed repositories: what the engine costs beside
-//! the medium.
+//! Whole operations on generated data beside their floors, in memory-backed folders: what the
+//! engine costs beside the medium.
 
-#![allow(missing_docs, reason = "criterion makes the entry point")]
+use std::error::Error;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::Duration;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use blockstore_benches::data::{Class, make_files};
+use blockstore_benches::measure;
 
-use blockstore::format::slot::Argon2Costs;
-use blockstore::repository::keys::SlotOptions;
-use blockstore::{
-    CreateOptions, MemoryBackend, ParentChoice, Repository, RestoreOptions, SnapshotOptions,
-    Timestamp, UnlockSecret,
+/// How much is generated, and how often it is measured.
+struct Scale {
+    large_len: usize,
+    files: usize,
+    rounds: usize,
+}
+
+const FULL: Scale = Scale {
+    large_len: 256 << 20,
+    files: 20_000,
+    rounds: 3,
 };
-use blockstore_benches::{Class, make_files};
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-
-const LARGE_LEN: usize = 128 << 20;
-const FILES: usize = 4000;
+const TEST: Scale = Scale {
+    large_len: 2 << 20,
+    files: 100,
+    rounds: 1,
+};
 const FILE_LEN: usize = 12 << 10;
+/// Of a sparse volume, one part in so many is data.
+const SPARSE_ONE_IN: usize = 16;
 
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp {
-        seconds: since.as_secs() as i64,
-        nanoseconds: since.subsec_nanos(),
+type Outcome = Result<(), Box<dyn Error>>;
+type Make = fn(&Path, &Scale) -> Outcome;
+
+const SOURCES: [(&str, Make); 6] = [
+    ("many small files", |folder, scale| {
+        Ok(make_files(folder, scale.files, FILE_LEN)?)
+    }),
+    ("a large file of text", |folder, scale| {
+        large(folder, Class::Text, scale)
+    }),
+    ("a large file of numbers", |folder, scale| {
+        large(folder, Class::Binary, scale)
+    }),
+    ("a large file of noise", |folder, scale| {
+        large(folder, Class::Noise, scale)
+    }),
+    ("a large file, four times", |folder, scale| {
+        let bytes = Class::Text.bytes(7, scale.large_len / 4);
+        Ok((0..4).try_for_each(|copy| fs::write(folder.join(copy.to_string()), &bytes))?)
+    }),
+    ("a sparse volume", sparse),
+];
+
+fn main() -> Outcome {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let is_test = arguments.iter().any(|argument| argument == "--test");
+    let scale = if is_test { TEST } else { FULL };
+    let wanted: Vec<_> = arguments
+        .iter()
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let threads = std::thread::available_parallelism()?.get();
+    let memory = Path::new("/dev/shm");
+    let at = if memory.is_dir() {
+        memory.to_owned()
+    } else {
+        std::env::temp_dir()
+    };
+    for (title, make) in SOURCES {
+        if !wanted.is_empty() && !wanted.iter().any(|word| title.contains(word.as_str())) {
+            continue;
+        }
+        let source = tempfile::tempdir_in(&at)?;
+        make(source.path(), &scale)?;
+        std::thread::sleep(Duration::from_millis(100)); // until its times can be believed
+        measure::table(title, source.path(), &at, threads, scale.rounds)?;
     }
+    Ok(())
 }
 
-fn new_repository() -> Repository {
-    let costs = Argon2Costs {
-        memory_kib: 8,
-        passes: 1,
-        lanes: 1,
-    };
-    let slot = SlotOptions {
-        costs,
-        label: String::new(),
-    };
-    let options = CreateOptions {
-        slot,
-        ..CreateOptions::new(0)
-    };
-    let secret = UnlockSecret::password("bench");
-    Repository::create(Arc::new(MemoryBackend::new()), &secret, &options)
-        .expect("memory holds a repository")
+fn large(folder: &Path, class: Class, scale: &Scale) -> Outcome {
+    Ok(fs::write(
+        folder.join("large"),
+        class.bytes(5, scale.large_len),
+    )?)
 }
 
-fn capture(repository: &Repository, folder: &Path, parent: ParentChoice) {
-    let options = SnapshotOptions {
-        parent,
-        ..SnapshotOptions::new(now)
-    };
-    blockstore::snapshot(repository, &[folder.to_owned()], &options, &()).expect("a snapshot");
-}
-
-/// Folders of one large file of each class, and one of many small files.
-fn sources(place: &Path) -> Vec<(&'static str, PathBuf, u64)> {
-    let mut sources = Vec::new();
-    for class in Class::ALL {
-        let folder = place.join(class.name());
-        fs::create_dir(&folder).expect("a folder");
-        fs::write(folder.join("large"), class.bytes(5, LARGE_LEN)).expect("a file");
-        sources.push((class.name(), folder, LARGE_LEN as u64));
+fn sparse(folder: &Path, scale: &Scale) -> Outcome {
+    let part_len = scale.large_len / SPARSE_ONE_IN;
+    let file = File::create(folder.join("volume"))?;
+    file.set_len((scale.large_len * 4) as u64)?;
+    for part in 0..4 {
+        let bytes = Class::Binary.bytes(part, part_len);
+        file.write_all_at(&bytes, part * scale.large_len as u64 + (1 << 20))?;
     }
-    let folder = place.join("small");
-    make_files(&folder, FILES, FILE_LEN).expect("files");
-    sources.push(("small files", folder, (FILES * FILE_LEN) as u64));
-    sources
+    Ok(())
 }
-
-fn operations(criterion: &mut Criterion) {
-    let place = tempfile::tempdir().expect("a temporary folder");
-    for (name, folder, bytes) in sources(place.path()) {
-        let mut group = criterion.benchmark_group(name);
-        group.sample_size(10).throughput(Throughput::Bytes(bytes));
-        group.bench_function("initial", |bencher| {
-            bencher.iter_batched(
-                new_repository,
-                |repository| capture(&repository, &folder, ParentChoice::None),
-                BatchSize::PerIteration,
-            );
-        });
-        let repository = new_repository();
-        capture(&repository, &folder, ParentChoice::None);
-        group.bench_function("read again, nothing new", |bencher| {
-            bencher.iter(|| capture(&repository, &folder, ParentChoice::None));
-        });
-        group.bench_function("unchanged", |bencher| {
-            bencher.iter(|| capture(&repository, &folder, ParentChoice::Newest));
-        });
-        group.bench_function("restore", |bencher| {
-            bencher.iter_batched(
-                || tempfile::tempdir_in(place.path()).expect("a temporary folder"),
-                |target| restore(&repository, target.path()),
-                BatchSize::PerIteration,
-            );
-        });
-        group.finish();
-    }
-}
-
-fn restore(repository: &Repository, target: &Path) {
-    let newest = blockstore::repository::snapshots::find(repository, "latest").expect("a snapshot");
-    let options = RestoreOptions::default();
-    let report = blockstore::restore(repository, &newest, b"", target, &options, &());
-    assert_eq!(report.expect("a restore").problems, 0);
-}
-
-criterion_group!(whole, operations);
-criterion_main!(whole);

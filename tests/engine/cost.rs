@@ -4,9 +4,13 @@
 use std::sync::Arc;
 
 use blockstore::format::name::{ObjectKind, PackClass};
+use blockstore::operations::check::{CheckOptions, check};
+use blockstore::operations::restore::{RestoreOptions, restore};
 use blockstore::repository::Repository;
 use blockstore::storage::Backend;
+use blockstore::storage::cache::CacheFolder;
 use blockstore::storage::memory::MemoryBackend;
+use blockstore::testing::random::Random;
 use blockstore::testing::recording_backend::{RecordingBackend, Subject, Verb};
 
 use crate::world::{self, Source};
@@ -81,4 +85,122 @@ fn content_that_is_stored_already_is_stored_once() {
             .calls,
         0
     );
+}
+
+/// Bytes that were read of packs of a class.
+fn read_bytes(backend: &Recorded, class: PackClass) -> u64 {
+    let subject = Subject::Pack(class);
+    let read = |verb| backend.tally(verb, subject).bytes;
+    read(Verb::Get) + read(Verb::GetRange)
+}
+
+fn puts(backend: &Recorded, kind: ObjectKind) -> u64 {
+    backend.tally(Verb::Put, Subject::Kind(kind)).calls
+}
+
+/// A source of several packs.
+fn long_source() -> Source {
+    let source = Source::new();
+    for seed in 0..6 {
+        let noise = Random::new(100 + seed).bytes(600_000);
+        source.write(&format!("noise/{seed}"), &noise);
+    }
+    source
+}
+
+#[test]
+fn a_first_snapshot_puts_packs_and_runs_and_reads_none() {
+    let source = long_source();
+    let (backend, repository) = recorded();
+    backend.reset();
+    world::capture(&repository, &source.path()).unwrap();
+    let packs = puts(&backend, ObjectKind::Pack);
+    assert!(packs >= 4, "{packs} packs");
+    assert_eq!(puts(&backend, ObjectKind::Index), packs.div_ceil(2));
+    assert_eq!(puts(&backend, ObjectKind::Intent), 1);
+    assert_eq!(puts(&backend, ObjectKind::Snapshot), 1);
+    assert_eq!(backend.calls(Verb::Put), packs + packs.div_ceil(2) + 2);
+    let read = |class| read_bytes(&backend, class);
+    assert_eq!(read(PackClass::Data) + read(PackClass::Meta), 0);
+}
+
+#[test]
+fn one_changed_file_costs_one_pack_of_each_class() {
+    let source = Source::new();
+    let (backend, repository) = recorded();
+    let_time_pass(&source);
+    world::capture_at(&repository, &source.path(), world::real_clock).unwrap();
+    source.write("sizes/3", b"changed");
+    let_time_pass(&source);
+    let repository = reopen(&backend);
+    backend.reset();
+    let report = world::capture_at(&repository, &source.path(), world::real_clock).unwrap();
+    assert_eq!(report.snapshot.totals.new_chunks, 1);
+    let packs = |class| backend.tally(Verb::Put, Subject::Pack(class)).calls;
+    assert_eq!((packs(PackClass::Data), packs(PackClass::Meta)), (1, 1));
+    assert_eq!(puts(&backend, ObjectKind::Index), 1);
+    assert_eq!(read_bytes(&backend, PackClass::Data), 0);
+}
+
+#[test]
+fn a_restore_and_a_check_read_no_byte_of_content_twice() {
+    let source = long_source();
+    let (backend, repository) = recorded();
+    backend.reset();
+    let made = world::capture(&repository, &source.path()).unwrap();
+    let stored = backend.tally(Verb::Put, Subject::Pack(PackClass::Data));
+    let (repository, target) = (reopen(&backend), tempfile::tempdir().unwrap());
+    let to = target.path().join("restored");
+    backend.reset();
+    let options = RestoreOptions::default();
+    let report = restore(&repository, &made.snapshot, b"", &to, &options, &()).unwrap();
+    assert_eq!(report.problems, 0);
+    let read = read_bytes(&backend, PackClass::Data);
+    assert!(read <= stored.bytes, "{read} of {stored:?}");
+    let calls = backend
+        .tally(Verb::GetRange, Subject::Pack(PackClass::Data))
+        .calls;
+    assert!(calls <= 2 * stored.calls, "{calls} reads of {stored:?}");
+
+    let repository = reopen(&backend);
+    backend.reset();
+    let options = CheckOptions {
+        read_data: true,
+        ..CheckOptions::default()
+    };
+    assert!(check(&repository, &options, &()).unwrap().is_sound());
+    let read = read_bytes(&backend, PackClass::Data);
+    assert!(
+        read <= stored.bytes + stored.bytes / 4,
+        "{read} of {stored:?}"
+    );
+    assert_eq!(backend.calls(Verb::Put), 0);
+}
+
+#[test]
+fn a_start_reads_every_index_run_without_a_cache_and_none_with_one() {
+    let source = long_source();
+    let (backend, repository) = recorded();
+    let folder = tempfile::tempdir().unwrap();
+    let cache = CacheFolder::open(folder.path()).unwrap();
+    let repository = repository.with_cache(&cache).unwrap();
+    backend.reset();
+    world::capture(&repository, &source.path()).unwrap();
+    let runs = puts(&backend, ObjectKind::Index);
+    assert!(runs >= 2);
+    let read = || {
+        let of_index = Subject::Kind(ObjectKind::Index);
+        let calls = |verb| backend.tally(verb, of_index).calls;
+        (calls(Verb::List), calls(Verb::Get) + calls(Verb::GetRange))
+    };
+    backend.reset();
+    reopen(&backend).index().unwrap();
+    assert_eq!(read(), (1, runs));
+    backend.reset();
+    reopen(&backend)
+        .with_cache(&cache)
+        .unwrap()
+        .index()
+        .unwrap();
+    assert_eq!(read(), (1, 0));
 }

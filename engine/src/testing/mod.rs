@@ -10,6 +10,7 @@ pub mod decoders;
 pub mod fault_backend;
 pub mod hostile_repository;
 pub mod keys;
+pub mod large_index;
 pub mod prepared;
 pub mod random;
 pub mod recording_backend;

@@ -8,7 +8,8 @@ use std::io::{self, Write};
 use crate::format::index_run::{ENTRY_LEN, IndexEntry, IndexRun, IndexedFrame, IndexedPack};
 use crate::format::table::{Origin, TableName};
 use crate::repository::index::bytes::SegmentBytes;
-use crate::repository::index::segment::{FINGERPRINT_LEN, Segment, Shape, fingerprint_of};
+use crate::repository::index::line::{self, LINE_LEN};
+use crate::repository::index::segment::{Segment, Shape};
 
 /// The segment of one run, in memory.
 pub(super) fn from_run(run: IndexRun) -> Segment {
@@ -141,9 +142,12 @@ struct BodyWriter<'w> {
     out: &'w mut dyn Write,
     shape: Shape,
     scratch: Vec<u8>,
-    /// How many entries each bucket has.
-    counts: Vec<u32>,
-    fingerprints: Vec<u8>,
+    /// The buckets that are full.
+    lines: Vec<u8>,
+    /// Places of the ids of the bucket that is not.
+    fractions: Vec<u64>,
+    /// Entries so far.
+    entries: u32,
 }
 
 impl<'w> BodyWriter<'w> {
@@ -152,8 +156,9 @@ impl<'w> BodyWriter<'w> {
             out,
             shape,
             scratch: Vec::with_capacity(ENTRY_LEN),
-            counts: vec![0; shape.buckets()],
-            fingerprints: Vec::with_capacity(shape.entries as usize * FINGERPRINT_LEN),
+            lines: Vec::with_capacity(shape.buckets() * LINE_LEN),
+            fractions: Vec::new(),
+            entries: 0,
         }
     }
 
@@ -181,19 +186,25 @@ impl<'w> BodyWriter<'w> {
     fn entry(&mut self, entry: &IndexEntry) -> io::Result<()> {
         self.scratch.clear();
         entry.encode_into(&mut self.scratch);
-        self.counts[self.shape.bucket_of(&entry.id)] += 1;
-        self.fingerprints
-            .extend_from_slice(&fingerprint_of(&entry.id));
+        let place = line::place_of(&entry.id, self.shape.buckets());
+        self.end_lines_before(place.bucket);
+        self.fractions.push(place.fraction);
+        self.entries += 1;
         self.out.write_all(&self.scratch)
     }
 
-    fn finish(self) -> io::Result<()> {
-        let mut first = 0_u32;
-        for count in self.counts {
-            self.out.write_all(&first.to_le_bytes())?;
-            first += count;
+    fn end_lines_before(&mut self, bucket: usize) {
+        while self.lines.len() < bucket * LINE_LEN {
+            let first = self.entries - self.fractions.len() as u32;
+            let line = line::encode(first, &self.fractions);
+            self.lines.extend_from_slice(&line);
+            self.fractions.clear();
         }
-        self.out.write_all(&first.to_le_bytes())?;
-        self.out.write_all(&self.fingerprints)
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        self.end_lines_before(self.shape.buckets());
+        self.out.write_all(&[0; LINE_LEN][..self.shape.gap_len()])?;
+        self.out.write_all(&self.lines)
     }
 }

@@ -22,7 +22,7 @@ use crate::repository::index::segment::{Segment, Shape};
 use crate::storage::cache::{CacheFolder, Mapped};
 use crate::transform::derive::Secret;
 
-const MAGIC: [u8; 8] = *b"bsindex1";
+const MAGIC: [u8; 8] = *b"bsindex2";
 const FOOTER_LEN: usize = MAGIC.len() + RepositoryId::LEN + 5 * 4;
 
 /// Where the segments of one repository are kept.

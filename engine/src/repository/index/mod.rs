@@ -3,6 +3,7 @@
 //! ```text
 //! runs      index runs of the repository: read, and gathered from tables of packs
 //! segment   one sorted part, and how an id is found in it
+//! line      the ids of a bucket in one cache line
 //! build     makes segments: from runs, from other segments
 //! bytes     a segment's bytes: in memory, or in a mapped file that is checked as it is read
 //! local     the segments that this machine keeps
@@ -18,6 +19,7 @@
 mod build;
 mod bytes;
 mod damaged;
+mod line;
 mod local;
 #[cfg(test)]
 mod local_tests;

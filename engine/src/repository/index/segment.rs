@@ -1,11 +1,11 @@
 //! One sorted part of the index, read where it lies.
 //!
 //! ```text
-//! body := runs packs origins frames entries buckets fingerprints
+//! body := runs packs origins frames entries gap lines
 //! ```
-//! The first five are encoded as in an index run (FORMAT §9). `buckets` says where the ids that
-//! share their first bits begin, `fingerprints` has 16 more bits of each id: an id that is absent
-//! costs two cache lines, one that is there two more. All of it is a local matter, not the format.
+//! The first five are encoded as in an index run (FORMAT §9). A [line](super::line) has some bits
+//! of each id of a bucket: an id that is absent costs one cache line, one that is there two more.
+//! The zeros before the lines align them. All of it is a local matter, not the format.
 
 use std::ops::Range;
 
@@ -17,12 +17,7 @@ use crate::format::index_run::{
 };
 use crate::format::table::{ORIGIN_LEN, Origin, TableName};
 use crate::repository::index::bytes::SegmentBytes;
-
-pub(super) const BUCKET_LEN: usize = 4;
-pub(super) const FINGERPRINT_LEN: usize = 2;
-/// Ids in a bucket, on average: the fingerprints of one fit a cache line.
-const ENTRIES_PER_BUCKET: u64 = 8;
-const BUCKET_BITS_MAX: u32 = 30;
+use crate::repository::index::line::{self, LINE_LEN};
 
 /// How much of everything a segment holds, and so where in its body it lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,69 +29,71 @@ pub(super) struct Shape {
     pub entries: u32,
 }
 
+/// Where the parts of a body begin, and the end of the last.
+#[derive(Clone, Copy, Debug)]
+struct Starts {
+    frames: usize,
+    entries: usize,
+    gap: usize,
+    lines: usize,
+    end: usize,
+}
+
 /// A sorted part of the index.
 #[derive(Debug)]
 pub(super) struct Segment {
     bytes: SegmentBytes,
     shape: Shape,
+    starts: Starts,
     runs: Vec<TableName>,
     packs: Vec<IndexedPack>,
     origins: Vec<Origin>,
 }
 
 impl Shape {
-    /// First bits of an id that choose its bucket.
-    fn bucket_bits(&self) -> u32 {
-        let buckets = u64::from(self.entries) / ENTRIES_PER_BUCKET;
-        buckets.max(1).ilog2().min(BUCKET_BITS_MAX)
-    }
-
-    /// Number of buckets.
+    /// Number of buckets, each with a line.
     pub(super) fn buckets(&self) -> usize {
-        1 << self.bucket_bits()
+        line::line_count(self.entries)
     }
 
     /// Length of the body, bytes.
     pub(super) fn body_len(&self) -> usize {
-        self.starts()[7]
+        self.starts().end
     }
 
-    /// The bucket of an id.
-    pub(super) fn bucket_of(&self, id: &ChunkId) -> usize {
-        let [a, b, c, d, ..] = id.0;
-        let prefix = u32::from_le_bytes([d, c, b, a]); // most significant first, as ids compare
-        (u64::from(prefix) >> (32 - self.bucket_bits())) as usize
+    /// Length of the zeros before the lines, bytes.
+    pub(super) fn gap_len(&self) -> usize {
+        let starts = self.starts();
+        starts.lines - starts.gap
     }
 
-    /// Where each part begins, and the end of the last. No count is above 2^32, no sum overflows.
-    fn starts(&self) -> [usize; 8] {
-        let lens = [
+    /// No count is above 2^32, no sum overflows.
+    fn starts(&self) -> Starts {
+        let heads = [
             self.runs as usize * TableName::LEN,
             self.packs as usize * PACK_LEN,
             self.origins as usize * ORIGIN_LEN,
-            self.frames as usize * FRAME_LEN,
-            self.entries as usize * ENTRY_LEN,
-            (self.buckets() + 1) * BUCKET_LEN,
-            self.entries as usize * FINGERPRINT_LEN,
         ];
-        let mut starts = [0; 8];
-        for (part, len) in lens.into_iter().enumerate() {
-            starts[part + 1] = starts[part] + len;
+        let frames: usize = heads.iter().sum();
+        let entries = frames + self.frames as usize * FRAME_LEN;
+        let gap = entries + self.entries as usize * ENTRY_LEN;
+        let lines = gap.next_multiple_of(LINE_LEN);
+        let end = lines + self.buckets() * LINE_LEN;
+        Starts {
+            frames,
+            entries,
+            gap,
+            lines,
+            end,
         }
-        starts
     }
-}
-
-/// More bits of an id than its bucket tells.
-pub(super) fn fingerprint_of(id: &ChunkId) -> [u8; FINGERPRINT_LEN] {
-    [id.0[4], id.0[5]]
 }
 
 impl Segment {
     /// A segment of this shape; nothing if its head cannot be read.
     pub(super) fn new(bytes: SegmentBytes, shape: Shape) -> Option<Self> {
         let starts = shape.starts();
-        let head = bytes.get(0..starts[3])?;
+        let head = bytes.get(0..starts.frames)?;
         let mut cursor = Cursor::new(head);
         let head: Decoded<_> = (|| {
             let runs = (0..shape.runs).map(|_| TableName::decode(&mut cursor));
@@ -110,6 +107,7 @@ impl Segment {
         Some(Self {
             bytes,
             shape,
+            starts,
             runs,
             packs,
             origins,
@@ -144,46 +142,42 @@ impl Segment {
     }
 
     fn find_in_bucket(&self, id: &ChunkId) -> Option<Range<u32>> {
-        let [.., entries_at, buckets_at, fingerprints_at, _] = self.shape.starts();
-        let at = buckets_at + self.shape.bucket_of(id) * BUCKET_LEN;
-        let ends = self.bytes.get(at..at + 2 * BUCKET_LEN)?;
-        let (from, to) = (le_u32(ends), le_u32(&ends[BUCKET_LEN..]));
-        let place = |entry: u32| fingerprints_at + entry as usize * FINGERPRINT_LEN;
-        let fingerprints = self.bytes.get(place(from)..place(to))?;
-        let wanted = fingerprint_of(id);
-        let is_same = |entry: u32| {
-            let at = entries_at + entry as usize * ENTRY_LEN;
-            self.bytes.get(at..at + ChunkId::LEN) == Some(id.0.as_slice())
+        let place = line::place_of(id, self.shape.buckets());
+        let at = self.starts.lines + place.bucket * LINE_LEN;
+        let bucket = self.bytes.get(at..at + LINE_LEN)?.first_chunk()?;
+        let alike = line::alike(bucket, place.fraction);
+        let end = alike.end.min(self.shape.entries);
+        let id_at = |entry: u32| {
+            let at = self.starts.entries + entry as usize * ENTRY_LEN;
+            self.bytes.get(at..at + ChunkId::LEN)
         };
-        let mut alike = (from..to)
-            .zip(fingerprints.chunks_exact(FINGERPRINT_LEN))
-            .filter(|(_, fingerprint)| **fingerprint == wanted)
-            .map(|(entry, _)| entry);
-        let first = alike.find(|entry| is_same(*entry))?;
-        let copies = (first..to).take_while(|entry| is_same(*entry)).count();
-        Some(first..first + copies as u32)
+        let (mut first, mut behind) = (alike.start, end);
+        while first < behind {
+            let middle = first.midpoint(behind);
+            if id_at(middle)? < id.0.as_slice() {
+                first = middle + 1;
+            } else {
+                behind = middle;
+            }
+        }
+        let copies = (first..end).take_while(|entry| id_at(*entry) == Some(&id.0));
+        Some(first..first + copies.count() as u32)
     }
 
     /// The entry of this number.
     pub(super) fn entry(&self, number: u32) -> Option<IndexEntry> {
-        let at = self.shape.starts()[4] + number as usize * ENTRY_LEN;
+        let at = self.starts.entries + number as usize * ENTRY_LEN;
         let bytes = self.bytes.get(at..at + ENTRY_LEN)?;
         IndexEntry::decode(&mut Cursor::new(bytes)).ok()
     }
 
     /// The frame of this number, its pack and its origin.
     pub(super) fn frame(&self, number: u32) -> Option<(IndexedFrame, &IndexedPack, &Origin)> {
-        let at = self.shape.starts()[3] + number as usize * FRAME_LEN;
+        let at = self.starts.frames + number as usize * FRAME_LEN;
         let bytes = self.bytes.get(at..at + FRAME_LEN)?;
         let frame = IndexedFrame::decode(&mut Cursor::new(bytes)).ok()?;
         let pack = self.packs.get(frame.pack as usize)?;
         let origin = self.origins.get(frame.origin as usize)?;
         Some((frame, pack, origin))
     }
-}
-
-fn le_u32(bytes: &[u8]) -> u32 {
-    bytes
-        .first_chunk()
-        .map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
