@@ -6,10 +6,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -125,6 +126,21 @@ impl Mapped {
     /// Removes the file; what is mapped stays readable.
     pub fn remove_file(&self) {
         let _ = fs::remove_file(&self.path);
+    }
+
+    /// Lets go of the memory of a part; when it is looked at again it is read again.
+    #[expect(
+        unsafe_code,
+        reason = "in general this advice may change what is mapped"
+    )]
+    pub fn give_back(&self, part: Range<usize>) {
+        let part = part.start.min(self.map.len())..part.end.min(self.map.len());
+        let advice = UncheckedAdvice::DontNeed;
+        // SAFETY: the map is of a file, shared, and only read: the same bytes come back.
+        let _ = unsafe {
+            self.map
+                .unchecked_advise_range(advice, part.start, part.len())
+        };
     }
 }
 

@@ -45,6 +45,13 @@ impl SegmentBytes {
         }
     }
 
+    /// Lets go of the memory of what was looked at in vain.
+    pub(super) fn give_back(&self, range: Range<usize>) {
+        if let Self::File(file) = self {
+            file.map.give_back(range);
+        }
+    }
+
     /// True once something that was asked for could not be shown.
     pub(super) fn is_damaged(&self) -> bool {
         matches!(self, Self::File(file) if file.damaged.load(Ordering::Relaxed))

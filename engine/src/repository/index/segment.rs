@@ -19,6 +19,9 @@ use crate::format::table::{ORIGIN_LEN, Origin, TableName};
 use crate::repository::index::bytes::SegmentBytes;
 use crate::repository::index::line::{self, LINE_LEN};
 
+/// What is let go at once, on either side of an entry that was looked at in vain.
+const GIVEN_BACK_LEN: usize = 2 << 20;
+
 /// How much of everything a segment holds, and so where in its body it lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
@@ -161,7 +164,20 @@ impl Segment {
             }
         }
         let copies = (first..end).take_while(|entry| id_at(*entry) == Some(&id.0));
-        Some(first..first + copies.count() as u32)
+        let found = first..first + copies.count() as u32;
+        if found.is_empty() && !alike.is_empty() {
+            self.give_back_around(alike.start);
+        }
+        Some(found)
+    }
+
+    /// A mapped page brings its neighbours along. After an absent id whose fingerprint was another's
+    /// none of them is of use: so absent ids never cost more memory than the lines.
+    fn give_back_around(&self, entry: u32) {
+        let at = self.starts.entries + entry as usize * ENTRY_LEN;
+        let from = (at / GIVEN_BACK_LEN * GIVEN_BACK_LEN).max(self.starts.entries);
+        let to = at + GIVEN_BACK_LEN;
+        self.bytes.give_back(from..to.min(self.starts.gap));
     }
 
     /// The entry of this number.
