@@ -13,6 +13,7 @@ const PACKS: usize = 4;
 /// Frame buffers of a worker, plain, coded, sealed and read back, and its zstd contexts.
 const WORKER_FRAMES: usize = 4 * FRAME_LEN_TARGET + 3 * MIB;
 const SEGMENT_LEN_MIN: usize = MIB;
+const WORKER_MIN: usize = WORKER_FRAMES + SEGMENT_LEN_MIN;
 const PACK_LEN_MIN: usize = 4 * MIB;
 /// Below this no operation is attempted.
 const MEMORY_MIN: usize = 64 * MIB;
@@ -42,9 +43,12 @@ impl Budget {
             ));
         }
         let free = memory - FIXED;
-        let pack_len_target = (free / 2 / PACKS).clamp(PACK_LEN_MIN, PACK_LEN_TARGET);
+        // The default memory is enough for full packs: shorter ones are padded to fewer lengths,
+        // which costs a hundredth of what is stored.
+        let for_packs = (free * 4 / 7).min(free.saturating_sub(threads * WORKER_MIN));
+        let pack_len_target = (for_packs / PACKS).clamp(PACK_LEN_MIN, PACK_LEN_TARGET);
         let for_workers = free.saturating_sub(PACKS * pack_len_target);
-        let threads = threads.clamp(1, (for_workers / (WORKER_FRAMES + SEGMENT_LEN_MIN)).max(1));
+        let threads = threads.clamp(1, (for_workers / WORKER_MIN).max(1));
         let segment_len = (for_workers / threads).saturating_sub(WORKER_FRAMES);
         let segment_len = segment_len.clamp(SEGMENT_LEN_MIN, SEGMENT_LEN);
         Ok(Self {
@@ -81,6 +85,7 @@ mod tests {
             }
         }
         assert_eq!(Budget::default().segment_len, SEGMENT_LEN);
+        assert_eq!(Budget::default().pack_len_target, PACK_LEN_TARGET);
         assert!(Budget::divide(MIB, 2).is_err());
     }
 }
