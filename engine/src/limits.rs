@@ -62,8 +62,11 @@ pub const SNAPSHOT_PROBLEMS_MAX: usize = 10_000;
 pub const PAGE_LEN_MIN: usize = 2 * KIB;
 /// A page ends at the latest after the entry that reaches this.
 pub const PAGE_LEN_MAX: usize = 64 * KIB;
-/// One in this many entries of a tree or scan page may end it.
-pub const TREE_PAGE_ENTRIES_MEAN: u32 = 64;
+/// One in this many entries of a leaf of a tree or scan may end it: a change rewrites its page, so
+/// short ones make increments small.
+pub const TREE_PAGE_ENTRIES_MEAN: u32 = 16;
+/// One in this many children of an inner page may end it.
+pub const INNER_PAGE_CHILDREN_MEAN: u32 = 64;
 /// One in this many entries of an extents page may end it: they are short and alike.
 pub const EXTENTS_PAGE_ENTRIES_MEAN: u32 = 256;
 /// One in this many cuts of a page may end it: two or three bytes each.

@@ -6,7 +6,7 @@ use crate::format::id::PageId;
 use crate::format::page::{ends_page, mark_of};
 use crate::format::scan::{ScanChild, ScanLeafWriter, Seen};
 use crate::format::tree::{TreeChild, TreeLeafWriter};
-use crate::limits::TREE_PAGE_ENTRIES_MEAN;
+use crate::limits::{INNER_PAGE_CHILDREN_MEAN, TREE_PAGE_ENTRIES_MEAN};
 use crate::repository::frame_writer::FrameWriter;
 use crate::repository::keys::Keys;
 use crate::repository::manifest::shape::{Scan, Shape, Tree};
@@ -97,7 +97,7 @@ impl<S: Shape> Levels<S> {
             // A page of one child would make the level above as long as this one.
             let may_end = level.children.len() >= 2;
             let mark = || mark_of(&page.0);
-            if !may_end || !ends_page(level.entries_len, mark, TREE_PAGE_ENTRIES_MEAN) {
+            if !may_end || !ends_page(level.entries_len, mark, INNER_PAGE_CHILDREN_MEAN) {
                 return Ok(());
             }
             child = self.end_page(at, store)?;
