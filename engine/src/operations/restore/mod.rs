@@ -6,8 +6,9 @@
 //!               last chunk
 //! second walk   symbolic links, hard links, then each folder's metadata once its subtree is done
 //! ```
-//! The plan is made in windows, so that memory is bounded whatever the size of the snapshot, and the
-//! next window while one is restored. A file of which anything is lost is not left behind half: it is named, and everything else restored.
+//! The plan is made in windows, so that memory is bounded whatever the size of the snapshot, and
+//! the next window while one is restored. A file of which anything is lost is not left behind
+//! half: it is named, and everything else restored.
 
 mod contents;
 mod files;
