@@ -27,8 +27,8 @@ pub const CHUNK_LEN_LIMIT: u32 = 16 * 1024 * 1024;
 pub const FRAME_LEN_TARGET: usize = MIB;
 /// The same of pages: they hardly compress, and are looked up one by one.
 pub const META_FRAME_LEN_TARGET: usize = 256 * KIB;
-/// Longest plaintext of a frame that a reader accepts: target plus one longest chunk.
-pub const FRAME_LEN_LIMIT: usize = FRAME_LEN_TARGET + CHUNK_LEN_LIMIT as usize;
+/// Longest plaintext of a frame that a reader accepts: part of the format, whatever the targets.
+pub const FRAME_LEN_LIMIT: usize = CHUNK_LEN_LIMIT as usize + 512 * KIB;
 /// Most chunks in one frame: the table counts them in 24 bits, and one byte each is enough.
 pub const FRAME_CHUNKS_LIMIT: usize = 65_536;
 
@@ -219,6 +219,7 @@ pub const REPORT_RANGES_MAX: usize = 10_000;
 const _: () = assert!(CHUNK_LEN_MIN_DEFAULT < CHUNK_LEN_AVG_DEFAULT);
 const _: () = assert!(CHUNK_LEN_AVG_DEFAULT < CHUNK_LEN_MAX_DEFAULT);
 const _: () = assert!(CHUNK_LEN_MAX_DEFAULT <= CHUNK_LEN_LIMIT);
+const _: () = assert!(FRAME_LEN_TARGET <= FRAME_LEN_LIMIT);
 const _: () =
     assert!(PACK_LEN_TARGET + FRAME_LEN_LIMIT + TABLE_LEN_LIMIT <= OBJECT_LEN_LIMIT as usize);
 const _: () = assert!(PAGE_LEN_MAX + XATTRS_LEN_LIMIT + PATH_LEN_LIMIT <= PAGE_LEN_LIMIT);
