@@ -51,6 +51,10 @@ pub const TABLE_LEN_LIMIT: usize = 64 * MIB;
 pub const INDEX_RUN_ENTRIES_MAX: usize = 1 << 20;
 /// An index run is written after this many packs, so that an interrupted session loses little.
 pub const INDEX_EVERY_PACKS: u32 = 16;
+/// Sessions that one snapshot tries to commit by, where prunes end one after the other.
+pub const COMMIT_ATTEMPTS_MAX: u32 = 16;
+/// How often a snapshot is made again because a prune condemned part of what it had stored.
+pub const SNAPSHOT_ATTEMPTS_MAX: u32 = 3;
 /// Longest snapshot object payload: roots, tags and the list of problems.
 pub const SNAPSHOT_LEN_LIMIT: usize = 16 * MIB;
 /// Problems a snapshot object spells out; the rest is counted.

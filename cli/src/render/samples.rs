@@ -57,6 +57,7 @@ pub(crate) fn snapshot() -> Snapshot {
             unchanged_files: 106_000,
         },
         base: 0,
+        sequence: 1,
     }
 }
 

@@ -9,7 +9,7 @@
 
 use crate::format::cursor::Cursor;
 use crate::format::id::RepositoryId;
-use crate::format::name::{ObjectName, PackClass};
+use crate::format::name::{ObjectName, PackClass, PruneStep};
 use crate::format::{DecodeError, Decoded, ensure};
 use crate::limits::{BLOCK_LEN, OBJECT_LEN_LIMIT, TABLE_LEN_LIMIT};
 
@@ -51,6 +51,16 @@ pub enum SealedKind {
     Abort = 5,
     /// A writer that announced itself.
     Intent = 6,
+    /// A snapshot was forgotten.
+    Tombstone = 7,
+    /// What a prune condemns.
+    PrunePlan = 8,
+    /// What a prune deletes.
+    PruneSeal = 9,
+    /// A prune is finished.
+    PruneDone = 10,
+    /// A snapshot must not be forgotten.
+    Protection = 11,
 }
 
 impl SealedKind {
@@ -62,6 +72,11 @@ impl SealedKind {
             4 => Self::Commit,
             5 => Self::Abort,
             6 => Self::Intent,
+            7 => Self::Tombstone,
+            8 => Self::PrunePlan,
+            9 => Self::PruneSeal,
+            10 => Self::PruneDone,
+            11 => Self::Protection,
             _ => return Err(DecodeError::Malformed("unknown kind of object")),
         })
     }
@@ -80,7 +95,12 @@ impl SealedKind {
             ObjectName::Index { .. } => self == Self::IndexRun,
             ObjectName::Snapshot(_) => matches!(self, Self::Commit | Self::Abort),
             ObjectName::Intent(_) => self == Self::Intent,
-            _ => false,
+            ObjectName::Forgotten(_) => self == Self::Tombstone,
+            ObjectName::Protected { .. } => self == Self::Protection,
+            ObjectName::Prune(PruneStep::Plan, _) => self == Self::PrunePlan,
+            ObjectName::Prune(PruneStep::Seal, _) => self == Self::PruneSeal,
+            ObjectName::Prune(PruneStep::Done, _) => self == Self::PruneDone,
+            ObjectName::Config(_) | ObjectName::Key(_) => false,
         }
     }
 

@@ -37,6 +37,13 @@ pub enum ObjectName {
     Snapshot(SessionId),
     /// `forgotten/<session>`: tombstone of a snapshot.
     Forgotten(SessionId),
+    /// `protected/<session>-<number>`: a snapshot must not be forgotten; the highest number counts.
+    Protected {
+        /// The snapshot.
+        session: SessionId,
+        /// Counts the protections of that snapshot.
+        number: u32,
+    },
     /// `prune/plan-<number>`, `prune/seal-<number>`, `prune/done-<number>`.
     Prune(PruneStep, u32),
 }
@@ -78,13 +85,15 @@ pub enum ObjectKind {
     Snapshot,
     /// `forgotten/`
     Forgotten,
+    /// `protected/`
+    Protected,
     /// `prune/`
     Prune,
 }
 
 impl ObjectKind {
     /// All kinds, in the order in which a repository is laid out.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Config,
         Self::Key,
         Self::Intent,
@@ -92,6 +101,7 @@ impl ObjectKind {
         Self::Index,
         Self::Snapshot,
         Self::Forgotten,
+        Self::Protected,
         Self::Prune,
     ];
 
@@ -105,6 +115,7 @@ impl ObjectKind {
             Self::Index => "index",
             Self::Snapshot => "snapshots",
             Self::Forgotten => "forgotten",
+            Self::Protected => "protected",
             Self::Prune => "prune",
         }
     }
@@ -121,6 +132,7 @@ impl ObjectName {
             Self::Index { .. } => ObjectKind::Index,
             Self::Snapshot(_) => ObjectKind::Snapshot,
             Self::Forgotten(_) => ObjectKind::Forgotten,
+            Self::Protected { .. } => ObjectKind::Protected,
             Self::Prune(..) => ObjectKind::Prune,
         }
     }
@@ -142,7 +154,9 @@ impl fmt::Display for ObjectName {
             } => {
                 write!(f, "{folder}/{session}/{number:08x}.{}", class.suffix())
             }
-            Self::Index { session, number } => write!(f, "{folder}/{session}-{number:08x}"),
+            Self::Index { session, number } | Self::Protected { session, number } => {
+                write!(f, "{folder}/{session}-{number:08x}")
+            }
             Self::Prune(step, number) => write!(f, "{folder}/{}-{number:08x}", step.word()),
         }
     }
@@ -190,12 +204,13 @@ impl FromStr for ObjectName {
             "intents" => parse_session(rest).map(Self::Intent),
             "packs" => parse_pack(rest),
             "index" => {
-                let (session, number) = rest.split_once('-').ok_or(ParseNameError)?;
-                let session = parse_session(session)?;
-                parse_number(number).map(|number| Self::Index { session, number })
+                parse_numbered(rest).map(|(session, number)| Self::Index { session, number })
             }
             "snapshots" => parse_session(rest).map(Self::Snapshot),
             "forgotten" => parse_session(rest).map(Self::Forgotten),
+            "protected" => {
+                parse_numbered(rest).map(|(session, number)| Self::Protected { session, number })
+            }
             "prune" => parse_prune(rest),
             _ => Err(ParseNameError),
         }
@@ -216,6 +231,11 @@ fn parse_pack(rest: &str) -> Result<ObjectName, ParseNameError> {
         number,
         class,
     })
+}
+
+fn parse_numbered(rest: &str) -> Result<(SessionId, u32), ParseNameError> {
+    let (session, number) = rest.split_once('-').ok_or(ParseNameError)?;
+    Ok((parse_session(session)?, parse_number(number)?))
 }
 
 fn parse_prune(rest: &str) -> Result<ObjectName, ParseNameError> {
@@ -267,6 +287,7 @@ mod tests {
             ObjectName::Index { session, number: 3 },
             ObjectName::Snapshot(session),
             ObjectName::Forgotten(session),
+            ObjectName::Protected { session, number: 2 },
             ObjectName::Prune(PruneStep::Seal, 9),
         ];
         for name in names {

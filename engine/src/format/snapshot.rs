@@ -46,6 +46,9 @@ pub struct Snapshot {
     pub totals: Totals,
     /// Number of the newest prune plan when the session began.
     pub base: u32,
+    /// 1 more than the greatest sequence that the session saw when it began: the order of commits,
+    /// whatever clocks said.
+    pub sequence: u64,
 }
 
 /// One captured folder, file or volume.
@@ -195,7 +198,7 @@ pub struct Intent {
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
-struct Time {
+pub(super) struct Time {
     #[n(0)]
     seconds: i64,
     #[n(1)]
@@ -275,6 +278,8 @@ struct SnapshotBody {
     totals: Totals,
     #[n(16)]
     base: u32,
+    #[n(17)]
+    sequence: u64,
 }
 
 #[derive(Encode, Decode)]
@@ -333,6 +338,7 @@ impl Snapshot {
             problem_count: body.problem_count,
             totals: body.totals,
             base: body.base,
+            sequence: body.sequence,
         })
     }
 
@@ -356,6 +362,7 @@ impl Snapshot {
             problem_count: self.problem_count,
             totals: self.totals,
             base: self.base,
+            sequence: self.sequence,
         };
         minicbor::to_vec(body).expect("writing to memory cannot fail")
     }
@@ -398,14 +405,14 @@ impl Intent {
 }
 
 impl Time {
-    fn of(timestamp: Timestamp) -> Self {
+    pub(super) fn of(timestamp: Timestamp) -> Self {
         Self {
             seconds: timestamp.seconds,
             nanoseconds: timestamp.nanoseconds,
         }
     }
 
-    fn into_timestamp(self) -> Decoded<Timestamp> {
+    pub(super) fn into_timestamp(self) -> Decoded<Timestamp> {
         ensure(
             self.nanoseconds < 1_000_000_000,
             "nanoseconds of a whole second",
@@ -606,6 +613,7 @@ mod tests {
                 ..Totals::default()
             },
             base: 0,
+            sequence: 3,
         }
     }
 

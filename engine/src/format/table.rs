@@ -126,7 +126,8 @@ impl TableName {
             ObjectName::Pack {
                 session, number, ..
             }
-            | ObjectName::Index { session, number } => (session, number),
+            | ObjectName::Index { session, number }
+            | ObjectName::Protected { session, number } => (session, number),
             ObjectName::Intent(session)
             | ObjectName::Snapshot(session)
             | ObjectName::Forgotten(session) => (session, 0),

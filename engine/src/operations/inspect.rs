@@ -14,7 +14,9 @@ use crate::format::id::{ChunkId, PageId, SessionId};
 use crate::format::index_run::IndexRun;
 use crate::format::name::{ObjectKind, ObjectName, PackClass};
 use crate::format::page::{PageHead, PageType};
+use crate::format::prune::PruneRecord;
 use crate::format::record::{Record, RecordKind};
+use crate::format::retention::{Protection, Tombstone};
 use crate::format::scan;
 use crate::format::slot::{Slot, WayIn};
 use crate::format::snapshot::{Intent, Snapshot};
@@ -229,7 +231,14 @@ fn payload_fields(
         }
         SealedKind::Commit => snapshot(inspection, &Snapshot::decode(payload, session)?),
         SealedKind::Intent => intent(inspection, &Intent::decode(payload, session)?),
-        SealedKind::Abort | SealedKind::DataPack | SealedKind::MetaPack => {}
+        SealedKind::Tombstone => tombstone(inspection, &Tombstone::decode(payload, session)?),
+        SealedKind::Protection => protection(inspection, &Protection::decode(payload, session)?),
+        SealedKind::PrunePlan | SealedKind::PruneSeal => {
+            let number = TableName::of(name).number;
+            prune_record(inspection, &PruneRecord::decode(payload, number)?);
+        }
+        SealedKind::Abort | SealedKind::PruneDone | SealedKind::DataPack | SealedKind::MetaPack => {
+        }
     }
     Ok(())
 }
@@ -267,7 +276,8 @@ fn snapshot(inspection: &mut Inspection, snapshot: &Snapshot) {
         .field("because", &snapshot.tracking_reason)
         .field("consistency", format!("{:?}", snapshot.consistency))
         .field("problems", snapshot.problem_count)
-        .field("base", snapshot.base);
+        .field("base", snapshot.base)
+        .field("sequence", snapshot.sequence);
     for root in &snapshot.roots {
         let scan = root.scan.map(|scan| scan.page.to_string());
         let cuts = root.volume.as_ref().and_then(|volume| volume.cuts);
@@ -296,6 +306,33 @@ fn intent(inspection: &mut Inspection, intent: &Intent) {
         .field("user", &intent.user)
         .field("process", intent.process)
         .field("base", intent.base);
+}
+
+fn tombstone(inspection: &mut Inspection, tombstone: &Tombstone) {
+    inspection
+        .field("forgotten", tombstone.forgotten.seconds)
+        .field("host", &tombstone.host)
+        .field("user", &tombstone.user);
+}
+
+fn protection(inspection: &mut Inspection, protection: &Protection) {
+    inspection
+        .field("until", protection.until.seconds)
+        .field("decided", protection.decided.seconds)
+        .field("host", &protection.host)
+        .field("user", &protection.user);
+}
+
+fn prune_record(inspection: &mut Inspection, record: &PruneRecord) {
+    inspection
+        .field("packs", record.packs.len())
+        .field("snapshots", record.snapshots.len());
+    for pack in &record.packs {
+        inspection.row([("pack", pack.name().to_string())]);
+    }
+    for snapshot in &record.snapshots {
+        inspection.row([("snapshot", snapshot.to_string())]);
+    }
 }
 
 fn page_body(inspection: &mut Inspection, page: &[u8]) -> Decoded<()> {

@@ -8,6 +8,8 @@
 pub mod bench;
 pub mod cat;
 pub mod check;
+pub(crate) mod closure;
+pub(crate) mod commit;
 pub mod diff;
 pub mod diff_volume;
 pub mod inspect;

@@ -265,9 +265,13 @@ pub(crate) fn payload(keys: &Keys, object: &OpenedObject, bytes: &[u8]) -> Resul
 fn check_payload_len(object: &OpenedObject) -> Decoded<()> {
     let frames = &object.table.frames;
     let limit = match object.header.kind {
-        SealedKind::Commit | SealedKind::Intent => SNAPSHOT_LEN_LIMIT as u64,
-        SealedKind::Abort if !frames.is_empty() => {
-            return Err(DecodeError::Malformed("aborted session with a frame"));
+        SealedKind::Commit
+        | SealedKind::Intent
+        | SealedKind::Tombstone
+        | SealedKind::Protection => SNAPSHOT_LEN_LIMIT as u64,
+        SealedKind::Abort | SealedKind::PruneDone if !frames.is_empty() => {
+            let detail = "object with a frame, which its name alone says all of";
+            return Err(DecodeError::Malformed(detail));
         }
         _ => OBJECT_LEN_LIMIT,
     };

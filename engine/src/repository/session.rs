@@ -14,12 +14,14 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::entry::Timestamp;
 use crate::format::envelope::SealedKind;
 use crate::format::id::{ChunkId, SessionId};
-use crate::format::name::{ObjectKind, ObjectName, PackClass, PruneStep};
+use crate::format::name::{ObjectKind, ObjectName, PackClass};
 use crate::format::snapshot::{Intent, Root, Snapshot};
 use crate::format::table::TableName;
 use crate::limits::{FRAME_LEN_TARGET, INDEX_EVERY_PACKS, INDEX_RUN_ENTRIES_MAX, PACK_LEN_TARGET};
 use crate::repository::index::{Index, LocalIndex, RunBuilder};
 use crate::repository::pack::{CodedFrame, FullPack, PackAppender, SealedFrame};
+use crate::repository::prunes::{self, Prunes};
+use crate::repository::snapshots::{self, SnapshotList};
 use crate::repository::{Repository, new_session_id, object};
 use crate::transform::hash::IdKey;
 
@@ -64,13 +66,15 @@ impl Default for SessionOptions {
 pub struct Session<'r> {
     repository: &'r Repository,
     index: &'r Index,
-    /// Packs that the index names and that are not there, or not whole: their chunks count as
-    /// absent, and are stored again.
+    /// Packs that the index names and that are not there, or not whole, or condemned by a prune:
+    /// their chunks count as absent, and are stored again.
     absent: HashSet<ObjectName>,
     /// Copies that a check found damaged: their chunks are stored again as well.
     damaged: HashSet<(ObjectName, ChunkId)>,
     id: SessionId,
     base: u32,
+    /// What a snapshot may start from: what there was once the session was announced.
+    snapshots: SnapshotList,
     options: SessionOptions,
     claims: Vec<Mutex<HashSet<ChunkId>>>,
     data: PackAppender,
@@ -93,30 +97,25 @@ impl<'r> Session<'r> {
         writer: &Writer,
         options: SessionOptions,
     ) -> Result<Self> {
-        let announced = announce(repository, writer)?;
-        Self::announced(repository, repository.index()?, announced, options)
+        let announced = Announced::put(repository, writer)?;
+        Self::start(repository, repository.index()?, announced, options)
     }
 
-    /// The same, by an index of the caller's.
-    pub(crate) fn begin_with_index(
+    /// Goes on after the announcement, by an index of the caller's: one that was read after it
+    /// knows what a prune has copied.
+    pub(crate) fn start(
         repository: &'r Repository,
         index: &'r Index,
-        writer: &Writer,
+        announced: Announced,
         options: SessionOptions,
     ) -> Result<Self> {
-        let announced = announce(repository, writer)?;
-        Self::announced(repository, index, announced, options)
-    }
-
-    fn announced(
-        repository: &'r Repository,
-        index: &'r Index,
-        (id, base): (SessionId, u32),
-        options: SessionOptions,
-    ) -> Result<Self> {
-        let absent = absent_packs(repository, index)?;
+        let Announced { id, prunes } = announced;
+        let mut absent = absent_packs(repository, index)?;
+        absent.extend(prunes.condemned());
+        let (base, snapshots) = (prunes.newest(), snapshots::list_by(repository, &prunes)?);
         Ok(Self {
             repository,
+            snapshots,
             index,
             kept_runs: Mutex::default(),
             damaged: damaged_copies(repository, index, &absent),
@@ -143,6 +142,12 @@ impl<'r> Session<'r> {
     /// Number of the newest prune plan when it began.
     pub fn base(&self) -> u32 {
         self.base
+    }
+
+    /// The snapshots that it may start from, and take content over from: those that were there
+    /// once it was announced, so that no prune can let go of them behind its back.
+    pub(crate) fn snapshots(&self) -> &SnapshotList {
+        &self.snapshots
     }
 
     /// The repository it writes to.
@@ -289,11 +294,15 @@ impl<'r> Session<'r> {
         self.repository.backend().sync()
     }
 
-    /// Commits: from here on the snapshot exists, or never will under this id.
-    pub(crate) fn commit(self, snapshot: &Snapshot) -> Result<()> {
+    /// Commits: from here on the snapshot exists, or never will under this id. Its session, base
+    /// and sequence become those of this session.
+    pub(crate) fn commit(self, mut snapshot: Snapshot) -> Result<Commit> {
         self.flush()?;
         let backend = self.repository.backend();
         let name = ObjectName::Snapshot(self.id);
+        snapshot.session = self.id;
+        snapshot.base = self.base;
+        snapshot.sequence = self.snapshots.next_sequence();
         let payload = snapshot.encode();
         // Names and counts come from outside: what no reader would take must not be committed.
         if let Err(error) = Snapshot::decode(&payload, self.id) {
@@ -307,18 +316,21 @@ impl<'r> Session<'r> {
             // Our own put may have taken effect before an error made a layer below repeat it.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 if backend.get(&name)? != bytes {
-                    let detail =
-                        "was decided against by a prune while this snapshot ran; run it again";
-                    return Err(Error::new(ErrorKind::Busy, Place::Object(name), detail));
+                    return Ok(Commit::DecidedAgainst(snapshot));
                 }
             }
             other => other?,
         }
         backend.sync()?;
+        // A prune that decided against this session may have tidied its ABORT away since: then the
+        // commit came too late, and a seal says so.
+        if !Prunes::read(self.repository)?.allow(&snapshot) {
+            return Ok(Commit::DecidedAgainst(snapshot));
+        }
         // The commit stands; an intent that stays behind means nothing beside it.
         let _ = backend.delete(&ObjectName::Intent(self.id));
-        self.keep_what_is_known(snapshot);
-        Ok(())
+        self.keep_what_is_known(&snapshot);
+        Ok(Commit::Stands(snapshot))
     }
 
     /// Every chunk of a committed snapshot was stored by this session or found in the index, so
@@ -395,41 +407,65 @@ fn writer_stopped() -> Error {
     )
 }
 
-/// Puts an intent under a new id; begins again if a prune planned in between.
-fn announce(repository: &Repository, writer: &Writer) -> Result<(SessionId, u32)> {
-    let backend = repository.backend();
-    loop {
-        let base = newest_plan(repository)?;
-        let session = new_session_id()?;
-        let name = ObjectName::Intent(session);
-        let (host, user) = (writer.host.clone(), writer.user.clone());
-        let intent = Intent {
-            session,
-            started: writer.started,
-            host,
-            user,
-            process: writer.process,
-            base,
-        };
-        let (keys, config) = (repository.keys(), repository.config());
-        let bytes = object::encode(keys, config, SealedKind::Intent, &name, &intent.encode())?;
-        backend.put(&name, &bytes)?;
-        backend.sync()?;
-        if newest_plan(repository)? == base {
-            return Ok((session, base));
+/// What became of a commit.
+#[derive(Debug)]
+pub(crate) enum Commit {
+    /// It exists, durably.
+    Stands(Snapshot),
+    /// A prune ended this session before: nothing was committed, and what was stored may go. The
+    /// snapshot may be committed by another session that finds everything it names.
+    DecidedAgainst(Snapshot),
+}
+
+/// A session that prunes know of, and that has not looked at the repository yet.
+pub(crate) struct Announced {
+    id: SessionId,
+    /// What prunes had decided once the intent was durable.
+    prunes: Prunes,
+}
+
+impl Commit {
+    /// The snapshot that stands, for tests beside which no prune runs.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn expect_stands(self) -> Snapshot {
+        match self {
+            Self::Stands(snapshot) => snapshot,
+            Self::DecidedAgainst(_) => panic!("a prune decided against this session"),
         }
-        backend.delete(&name)?;
     }
 }
 
-/// Number of the newest prune plan, 0 before the first.
-fn newest_plan(repository: &Repository) -> Result<u32> {
-    let names = repository.backend().list(ObjectKind::Prune)?;
-    let plans = names.iter().filter_map(|info| match info.name {
-        ObjectName::Prune(PruneStep::Plan, number) => Some(number),
-        _ => None,
-    });
-    Ok(plans.max().unwrap_or(0))
+impl Announced {
+    /// Puts an intent under a new id; begins again if a prune planned in between (W1, W2).
+    pub(crate) fn put(repository: &Repository, writer: &Writer) -> Result<Self> {
+        loop {
+            let steps = prunes::list_steps(repository.backend())?;
+            let id = put_intent(repository, writer, prunes::newest_plan(&steps))?;
+            let prunes = Prunes::read(repository)?;
+            if prunes.newest() == prunes::newest_plan(&steps) {
+                prunes.ensure_known()?;
+                return Ok(Self { id, prunes });
+            }
+            repository.backend().delete(&ObjectName::Intent(id))?;
+        }
+    }
+}
+
+/// Announces a writer that saw `base` as the newest plan. Durable afterwards.
+fn put_intent(repository: &Repository, writer: &Writer, base: u32) -> Result<SessionId> {
+    let session = new_session_id()?;
+    let name = ObjectName::Intent(session);
+    let (host, user) = (writer.host.clone(), writer.user.clone());
+    let intent = Intent {
+        session,
+        started: writer.started,
+        host,
+        user,
+        process: writer.process,
+        base,
+    };
+    prunes::put_once(repository, SealedKind::Intent, &name, &intent.encode())?;
+    Ok(session)
 }
 
 /// What a statement about a root is filed under: every volume that is captured alone has the same

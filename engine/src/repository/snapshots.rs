@@ -1,5 +1,7 @@
 //! Committed snapshots: list them, find one by what a person types.
 
+use std::collections::HashSet;
+
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::envelope::SealedKind;
 use crate::format::id::SessionId;
@@ -8,12 +10,15 @@ use crate::format::snapshot::Snapshot;
 use crate::repository::Repository;
 use crate::repository::index::is_missing_or_damaged;
 use crate::repository::object;
+use crate::repository::prunes::Prunes;
 
 /// What a listing found.
 #[derive(Debug, Default)]
 pub struct SnapshotList {
-    /// Whole snapshots, oldest first.
+    /// Whole snapshots, in the order of their commits.
     pub snapshots: Vec<Snapshot>,
+    /// Those that are forgotten and can be brought back, in the same order.
+    pub forgotten: Vec<Snapshot>,
     /// Snapshot objects that could not be read.
     pub damaged: Vec<(ObjectName, Error)>,
 }
@@ -31,25 +36,62 @@ pub fn read(repository: &Repository, session: SessionId) -> Result<Snapshot> {
 
 /// Reads all snapshots; one that is damaged does not hide the others.
 pub fn list(repository: &Repository) -> Result<SnapshotList> {
+    list_by(repository, &Prunes::read(repository)?)
+}
+
+/// The same, by what prunes were seen to have decided.
+pub(crate) fn list_by(repository: &Repository, prunes: &Prunes) -> Result<SnapshotList> {
+    let backend = repository.backend();
     let mut found = SnapshotList::default();
-    for info in repository.backend().list(ObjectKind::Snapshot)? {
+    for info in backend.list(ObjectKind::Snapshot)? {
         let ObjectName::Snapshot(session) = info.name else {
             continue;
         };
         match read(repository, session) {
-            Ok(snapshot) => found.snapshots.push(snapshot),
-            Err(error) if error.kind() == ErrorKind::NotFound => {} // aborted, or forgotten just now
+            Ok(snapshot) if prunes.allow(&snapshot) => found.snapshots.push(snapshot),
+            Ok(_) => {} // let go by a prune, or too late for one
+            Err(error) if error.kind() == ErrorKind::NotFound => {} // aborted, or pruned just now
             Err(error) if is_missing_or_damaged(&error) => found.damaged.push((info.name, error)),
             Err(error) => return Err(error),
         }
     }
     found
         .snapshots
-        .sort_by_key(|snapshot| (snapshot.ended, snapshot.session));
+        .sort_by_key(|snapshot| (snapshot.sequence, snapshot.ended, snapshot.session));
+    let forgotten = forgotten(repository)?;
+    let is_forgotten = |snapshot: &mut Snapshot| forgotten.contains(&snapshot.session);
+    found.forgotten = found.snapshots.extract_if(.., is_forgotten).collect();
     Ok(found)
 }
 
-/// Finds a snapshot by `latest`, `latest~N`, or the beginning of its id.
+/// The snapshots that have a tombstone.
+pub(crate) fn forgotten(repository: &Repository) -> Result<HashSet<SessionId>> {
+    let names = repository.backend().list(ObjectKind::Forgotten)?;
+    let sessions = names.into_iter().filter_map(|info| match info.name {
+        ObjectName::Forgotten(session) => Some(session),
+        _ => None,
+    });
+    Ok(sessions.collect())
+}
+
+impl SnapshotList {
+    /// The sequence of a snapshot that begins now.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        let all = self.snapshots.iter().chain(&self.forgotten);
+        let greatest = all.map(|snapshot| snapshot.sequence).max();
+        greatest.unwrap_or(0).saturating_add(1)
+    }
+
+    /// The snapshot of this id, unless it is forgotten.
+    pub(crate) fn get(&self, session: SessionId) -> Option<&Snapshot> {
+        self.snapshots
+            .iter()
+            .find(|snapshot| snapshot.session == session)
+    }
+}
+
+/// Finds a snapshot by `latest`, `latest~N`, or the beginning of its id. One that is forgotten is
+/// found by its id alone.
 pub fn find(repository: &Repository, text: &str) -> Result<Snapshot> {
     let found = list(repository)?;
     let mut snapshots = found.snapshots;
@@ -70,6 +112,7 @@ pub fn find(repository: &Repository, text: &str) -> Result<Snapshot> {
     let matching = |id: &SessionId| !text.is_empty() && id.to_string().starts_with(text);
     let mut hits: Vec<_> = snapshots
         .into_iter()
+        .chain(found.forgotten)
         .filter(|s| matching(&s.session))
         .collect();
     match (hits.len(), hits.pop()) {

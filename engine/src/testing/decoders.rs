@@ -20,6 +20,7 @@ use crate::format::id::SessionId;
 use crate::format::index_run::IndexRun;
 use crate::format::name::ObjectName;
 use crate::format::name::PackClass;
+use crate::format::name::PruneStep;
 use crate::format::page::PageHead;
 use crate::format::record;
 use crate::format::record::Record;
@@ -355,6 +356,11 @@ fn name_of_sealed(bytes: &[u8], number: u32) -> ObjectName {
         Ok(SealedKind::MetaPack) => pack(PackClass::Meta),
         Ok(SealedKind::IndexRun) => ObjectName::Index { session, number },
         Ok(SealedKind::Intent) => ObjectName::Intent(session),
+        Ok(SealedKind::Tombstone) => ObjectName::Forgotten(session),
+        Ok(SealedKind::Protection) => ObjectName::Protected { session, number },
+        Ok(SealedKind::PrunePlan) => ObjectName::Prune(PruneStep::Plan, number),
+        Ok(SealedKind::PruneSeal) => ObjectName::Prune(PruneStep::Seal, number),
+        Ok(SealedKind::PruneDone) => ObjectName::Prune(PruneStep::Done, number),
         Ok(SealedKind::Commit | SealedKind::Abort) | Err(_) => ObjectName::Snapshot(session),
     }
 }

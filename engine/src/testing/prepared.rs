@@ -173,7 +173,8 @@ fn run_session(
     let volume = store_volume(&mut contents, &mut pages)?;
     data.flush()?;
     pages.finish()?;
-    session.commit(&snapshot_of(id, vec![tree, volume]))?;
+    let snapshot = snapshot_of(id, vec![tree, volume]);
+    session.commit(snapshot)?.expect_stands();
     Ok(id.to_string())
 }
 
@@ -357,6 +358,7 @@ pub(crate) fn snapshot_of(session: crate::format::id::SessionId, roots: Vec<Root
         problem_count: 1,
         totals: Totals::default(),
         base: 0,
+        sequence: 1,
     }
 }
 

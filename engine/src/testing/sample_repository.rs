@@ -200,8 +200,8 @@ pub fn commit_with(
     store: impl FnOnce(&Ingest<'_>) -> Result<Vec<Root>>,
 ) -> Snapshot {
     let (session, snapshot) = ingest_roots(repository, options, store);
-    session.commit(&snapshot).expect("the backend works");
-    snapshot
+    let commit = session.commit(snapshot).expect("the backend works");
+    commit.expect_stands()
 }
 
 /// Stores `roots` and ends without a snapshot, as an interrupted session does.
@@ -294,6 +294,7 @@ pub fn snapshot_of(session: SessionId, roots: Vec<Root>) -> Snapshot {
         problem_count: 0,
         totals,
         base: 0,
+        sequence: 1,
     }
 }
 

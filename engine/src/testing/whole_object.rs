@@ -9,6 +9,8 @@ use crate::format::envelope::{Header, OBJECT_LEN_MIN, SealedKind, Tail, Trailer}
 use crate::format::id::{ChunkId, RepositoryId, SessionId};
 use crate::format::index_run::IndexRun;
 use crate::format::name::ObjectName;
+use crate::format::prune::PruneRecord;
+use crate::format::retention::{Protection, Tombstone};
 use crate::format::snapshot::{Intent, Snapshot};
 use crate::format::table::TableName;
 use crate::limits::BLOCK_LEN;
@@ -30,7 +32,12 @@ pub fn read_whole_object(keys: &Keys, name: &ObjectName, bytes: &[u8]) -> Result
         SealedKind::IndexRun => IndexRun::decode(&payload, TableName::of(name)).map(drop),
         SealedKind::Commit => Snapshot::decode(&payload, session_of(name)).map(drop),
         SealedKind::Intent => Intent::decode(&payload, session_of(name)).map(drop),
-        SealedKind::Abort => Ok(()),
+        SealedKind::Tombstone => Tombstone::decode(&payload, session_of(name)).map(drop),
+        SealedKind::Protection => Protection::decode(&payload, session_of(name)).map(drop),
+        SealedKind::PrunePlan | SealedKind::PruneSeal => {
+            PruneRecord::decode(&payload, TableName::of(name).number).map(drop)
+        }
+        SealedKind::Abort | SealedKind::PruneDone => Ok(()),
     };
     decoded.map_err(|error| object::damaged(name, error))
 }

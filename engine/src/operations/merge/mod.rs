@@ -34,6 +34,7 @@ use crate::format::snapshot::{
     Consistency, Snapshot, SnapshotKind, SnapshotProblem, Totals, Tracking,
 };
 use crate::observe::{Observer, Problem, ProblemKind};
+use crate::operations::commit::{self, Outcome, ended_by_prunes};
 use crate::operations::merge::build::{MadeRoot, RootMaker};
 use crate::operations::merge::layers::{Composition, Lookup};
 use crate::operations::merge::problems::Carried;
@@ -44,7 +45,7 @@ use crate::repository::chunks::ChunkReader;
 use crate::repository::frame_writer::FrameWriter;
 use crate::repository::index::Index;
 use crate::repository::manifest::builder::PageStore;
-use crate::repository::session::{Session, SessionOptions, Writer};
+use crate::repository::session::{Announced, Session, SessionOptions, Writer};
 
 /// How a snapshot is merged from others.
 #[derive(Clone, Debug)]
@@ -141,20 +142,25 @@ pub fn merge(
     observer: &dyn Observer,
 ) -> Result<MergeReport> {
     let family = family_of(inputs)?;
+    let announced = Announced::put(repository, &options.writer)?;
     // The index as it is now: an input may be younger than the one that the repository holds.
     let (backend, keys) = (repository.backend(), repository.keys());
     let index = Index::load(backend, keys, repository.local_index())?;
     let reader = ChunkReader::with_index(repository, &index, options.budget.cache_len);
-    let session = Session::begin_with_index(repository, &index, &options.writer, options.session)?;
+    let session = Session::start(repository, &index, announced, options.session)?;
     let lookup = Lookup {
         reader: &reader,
         inputs,
         mode: options.mode,
     };
-    match make(&session, lookup, family, options, observer) {
+    let are_there = refuse::if_forgotten(&session, inputs);
+    match are_there.and_then(|()| make(&session, lookup, family, options, observer)) {
         Ok(report) => {
-            session.commit(&report.snapshot)?;
-            Ok(report)
+            let (writer, snapshot) = (&options.writer, report.snapshot);
+            match commit::commit(repository, session, snapshot, writer, options.session)? {
+                Outcome::Stands(snapshot) => Ok(MergeReport { snapshot, ..report }),
+                Outcome::Incomplete => Err(ended_by_prunes()),
+            }
         }
         Err(error) => {
             session.abandon();
@@ -270,6 +276,7 @@ fn describe(
         problem_count: carried.count,
         totals,
         base: session.base(),
+        sequence: 0, // the commit knows
     };
     MergeReport {
         snapshot,

@@ -1,8 +1,10 @@
 //! Why there is no merge, each naming the snapshot and the path.
 
-use crate::error::{Error, ErrorKind, Place};
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::id::{ChunkId, SessionId};
+use crate::format::snapshot::Snapshot;
 use crate::operations::walk;
+use crate::repository::session::Session;
 
 /// A page or chunk that the result would name is not there.
 pub(super) fn missing(session: SessionId, path: &[u8], what: &str, id: &ChunkId) -> Error {
@@ -11,6 +13,23 @@ pub(super) fn missing(session: SessionId, path: &[u8], what: &str, id: &ChunkId)
          nothing was merged"
     );
     Error::new(ErrorKind::Damaged, walk::place(path), detail)
+}
+
+/// An input is forgotten, so a prune may let go of what the result would name.
+pub(super) fn if_forgotten(session: &Session<'_>, inputs: &[Snapshot]) -> Result<()> {
+    let found = session.snapshots();
+    let mut ids = inputs.iter().map(|input| input.session);
+    match ids.find(|id| found.get(*id).is_none()) {
+        None => Ok(()),
+        Some(id) => {
+            let detail = format!("{id} is forgotten, or gone; bring it back with undelete");
+            Err(Error::new(
+                ErrorKind::NotFound,
+                Place::Argument("snapshots"),
+                detail,
+            ))
+        }
+    }
 }
 
 /// A page cannot be read.

@@ -32,8 +32,9 @@ use crate::format::entry::Timestamp;
 use crate::format::snapshot::{
     Consistency, Snapshot, SnapshotKind, SnapshotProblem, Totals, Tracking,
 };
-use crate::limits::{MIB, SNAPSHOT_PROBLEMS_MAX};
+use crate::limits::{MIB, SNAPSHOT_ATTEMPTS_MAX, SNAPSHOT_PROBLEMS_MAX};
 use crate::observe::{Counter, Observer, Problem};
+use crate::operations::commit::{self, Outcome, ended_by_prunes};
 use crate::operations::snapshot::parents::Parents;
 use crate::operations::snapshot::volumes::{OpenPart, Rest};
 use crate::operations::snapshot::walk::{Captured, RootWalk, WalkContext};
@@ -42,8 +43,9 @@ use crate::pipeline::ingest::{self, Ingest, IngestOptions, IngestTotals};
 use crate::pipeline::volume::VolumeRules;
 use crate::repository::Repository;
 use crate::repository::chunks::ChunkReader;
+use crate::repository::index::Index;
 use crate::repository::manifest::builder::PageStore;
-use crate::repository::session::{Session, SessionOptions, Writer};
+use crate::repository::session::{Announced, Session, SessionOptions, Writer};
 use crate::sources::folder::{ChangeTest, FolderOptions, FolderSource};
 
 /// Frames of the previous manifest that are kept: its pages are read in order, once.
@@ -137,9 +139,9 @@ pub fn snapshot(
     };
     take.run(|capture| {
         let mut captured = Vec::new();
-        for source in sources {
+        for source in &sources {
             let name = source.path().as_os_str().as_bytes().to_vec();
-            captured.push(capture.folder(name, source)?);
+            captured.push(capture.folder(name, Arc::clone(source))?);
         }
         Ok((captured, Consistency::Files))
     })
@@ -161,7 +163,7 @@ pub fn snapshot_volumes(
 ) -> Result<SnapshotReport> {
     volumes::check_labels(parts)?;
     VolumeRules::new(volumes.cutting)?;
-    let mut rest = Rest::of(parts, volumes)?;
+    Rest::of(parts, volumes)?; // refuses what cannot be frozen before anything begins
     let take = Take {
         repository,
         kind,
@@ -169,6 +171,7 @@ pub fn snapshot_volumes(
         observer,
     };
     take.run(|capture| {
+        let mut rest = Rest::of(parts, volumes)?;
         rest.freeze()?;
         let open = parts.iter().map(|part| part.open(volumes, options));
         let open: Vec<_> = open.collect::<Result<_>>()?;
@@ -209,15 +212,37 @@ struct Capture<'c, 's> {
 }
 
 impl Take<'_> {
-    /// Commits what `capture` captures, or nothing.
+    /// Commits what `capture` captures, or nothing. If a prune condemned part of it before it was
+    /// committed, it is captured again: what is still there is not stored again.
     fn run(
         &self,
-        capture: impl FnOnce(&mut Capture<'_, '_>) -> Result<(Vec<Captured>, Consistency)>,
+        mut capture: impl FnMut(&mut Capture<'_, '_>) -> Result<(Vec<Captured>, Consistency)>,
     ) -> Result<SnapshotReport> {
+        for _ in 0..SNAPSHOT_ATTEMPTS_MAX {
+            if let Outcome::Stands(snapshot) = self.attempt(&mut capture)? {
+                return Ok(SnapshotReport { snapshot });
+            }
+        }
+        Err(ended_by_prunes())
+    }
+
+    fn attempt(
+        &self,
+        capture: &mut impl FnMut(&mut Capture<'_, '_>) -> Result<(Vec<Captured>, Consistency)>,
+    ) -> Result<Outcome> {
         let (repository, options) = (self.repository, self.options);
-        let parents = Parents::choose(repository, &options.parent, &options.writer)?;
-        let reader = ChunkReader::new(repository, PREVIOUS_CACHE_LEN)?;
-        let mut session = Session::begin(repository, &options.writer, options.session)?;
+        let announced = Announced::put(repository, &options.writer)?;
+        let (backend, keys) = (repository.backend(), repository.keys());
+        let index = Index::load(backend, keys, repository.local_index())?;
+        let reader = ChunkReader::with_index(repository, &index, PREVIOUS_CACHE_LEN);
+        let mut session = Session::start(repository, &index, announced, options.session)?;
+        let parents = match Parents::choose(&session, &options.parent, &options.writer) {
+            Ok(parents) => parents,
+            Err(error) => {
+                session.abandon();
+                return Err(error);
+            }
+        };
         let ingest_options = IngestOptions {
             budget: options.budget,
             level: options.level,
@@ -249,10 +274,13 @@ impl Take<'_> {
             })
         });
         match made {
-            Ok(snapshot) => {
-                session.commit(&snapshot)?;
-                Ok(SnapshotReport { snapshot })
-            }
+            Ok(snapshot) => commit::commit(
+                repository,
+                session,
+                snapshot,
+                &options.writer,
+                options.session,
+            ),
             Err(error) => {
                 session.abandon();
                 Err(error)
@@ -364,6 +392,7 @@ fn describe(
         problem_count,
         totals,
         base: session.base(),
+        sequence: 0, // the commit knows
     }
 }
 

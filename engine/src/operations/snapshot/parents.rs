@@ -1,12 +1,10 @@
 //! The earlier snapshots that tell what changed.
 
-use crate::error::Result;
-use crate::format::entry::Timestamp;
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::id::SessionId;
 use crate::format::snapshot::{Root, RootType, Snapshot, SnapshotKind, Tracking};
 use crate::operations::snapshot::ParentChoice;
-use crate::repository::Repository;
-use crate::repository::session::Writer;
+use crate::repository::session::{Session, Writer};
 use crate::repository::snapshots::{self, SnapshotList};
 
 /// The snapshots that may be compared with.
@@ -27,21 +25,18 @@ pub(super) struct Parent<'p> {
 
 impl Parents {
     pub(super) fn choose(
-        repository: &Repository,
+        session: &Session<'_>,
         choice: &ParentChoice,
         writer: &Writer,
     ) -> Result<Self> {
+        let found = session.snapshots();
         let (candidates, doubt) = match choice {
             ParentChoice::None => (Vec::new(), None),
-            ParentChoice::Given(text) => (vec![snapshots::find(repository, text)?], None),
+            ParentChoice::Given(text) => (vec![given(session, text)?], None),
             ParentChoice::Newest => {
-                let mut found = snapshots::list(repository)?;
-                found
-                    .snapshots
-                    .retain(|snapshot| snapshot.host == writer.host);
-                found.snapshots.reverse();
-                let doubt = doubt_of(&found, writer.started);
-                (found.snapshots, doubt)
+                let of_host = found.snapshots.iter().rev();
+                let of_host = of_host.filter(|snapshot| snapshot.host == writer.host);
+                (of_host.cloned().collect(), doubt_of(found, writer))
             }
         };
         Ok(Self {
@@ -103,9 +98,27 @@ impl Parents {
     }
 }
 
-/// Snapshots are told apart by the clocks of their writers.
-fn doubt_of(found: &SnapshotList, now: Timestamp) -> Option<&'static str> {
-    let newest = found.snapshots.first();
+/// Only what was there when the session was announced: a prune may let go of others.
+fn given(session: &Session<'_>, text: &str) -> Result<Snapshot> {
+    let found = snapshots::find(session.repository(), text)?;
+    session
+        .snapshots()
+        .get(found.session)
+        .cloned()
+        .ok_or_else(|| {
+            let detail = format!(
+                "{} is forgotten; bring it back with undelete",
+                found.session
+            );
+            Error::new(ErrorKind::NotFound, Place::Argument("parent"), detail)
+        })
+}
+
+/// Snapshots are in the order of their commits, which says little where clocks were wrong.
+fn doubt_of(found: &SnapshotList, writer: &Writer) -> Option<&'static str> {
+    let mut of_host = found.snapshots.iter().rev();
+    let newest = of_host.find(|snapshot| snapshot.host == writer.host);
+    let now = writer.started;
     if !found.damaged.is_empty() {
         Some("a snapshot cannot be read, so the newest is not known")
     } else if newest.is_some_and(|newest| newest.ended > now) {

@@ -72,8 +72,7 @@ impl Machines {
             ended: clock(),
             ..self.sample.clone()
         };
-        session.commit(&snapshot).unwrap();
-        snapshot
+        session.commit(snapshot).unwrap().expect_stands()
     }
 
     fn merge(&self, inputs: &[&Snapshot]) -> Snapshot {

@@ -188,7 +188,7 @@ fn store(repository: &Repository, parts: &[Part], bytes: &[u8], options: Session
         consistency: Consistency::Crash,
         ..sample_repository::snapshot_of(session.id(), vec![root.clone()])
     };
-    session.commit(&snapshot).unwrap();
+    session.commit(snapshot).unwrap().expect_stands();
     root
 }
 
