@@ -55,6 +55,11 @@ pub const INDEX_EVERY_PACKS: u32 = 16;
 pub const COMMIT_ATTEMPTS_MAX: u32 = 16;
 /// How often a snapshot is made again because a prune condemned part of what it had stored.
 pub const SNAPSHOT_ATTEMPTS_MAX: u32 = 3;
+/// Share of the remaining packs that a prune leaves unused, thousandths: copying the rest would
+/// write twenty times what it frees.
+pub const PRUNE_UNUSED_PERMILLE: u32 = 50;
+/// How long a prune leaves the packs of a writer alone that it ended, seconds: a week.
+pub const PRUNE_GRACE_SECONDS: u64 = 7 * 24 * 60 * 60;
 /// Longest snapshot object payload: roots, tags and the list of problems.
 pub const SNAPSHOT_LEN_LIMIT: usize = 16 * MIB;
 /// Problems a snapshot object spells out; the rest is counted.

@@ -5,6 +5,7 @@
 mod bench;
 mod location;
 mod size;
+mod unused;
 mod verbs;
 mod volumes;
 
@@ -15,10 +16,11 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use bench::{BenchArgs, BenchPart};
 pub(crate) use location::Location;
 pub(crate) use size::ByteSize;
+pub(crate) use unused::{TimeSpan, UnusedLimit};
 pub(crate) use verbs::{
     CatArgs, CheckArgs, CompletionsArgs, ConflictChoice, DebugArgs, DebugSubject, DiffArgs,
-    ExcludeArgs, InitArgs, LsArgs, ManArgs, MapArgs, MergeArgs, RestoreArgs, SnapshotArgs,
-    SnapshotsArgs,
+    ExcludeArgs, InitArgs, LsArgs, ManArgs, MapArgs, MergeArgs, PruneArgs, RestoreArgs,
+    SnapshotArgs, SnapshotsArgs,
 };
 pub(crate) use volumes::{ExportArgs, RestoreVolumeArgs, SparseChoice, VolumeArgs, labelled};
 
@@ -122,6 +124,7 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     Merge(MergeArgs),
     Check(CheckArgs),
+    Prune(PruneArgs),
     /// Show how much is stored, and how well it is shared
     #[command(after_help = "Example:\n  blockstore stats --repo /backup --json")]
     Stats,
@@ -173,6 +176,8 @@ mod tests {
             "bench /x --generate 1G",
             "bench --generate 1G --limit 1G",
             "bench --only everything",
+            "prune --max-unused 200%",
+            "prune --max-time 5",
         ] {
             let words = std::iter::once("blockstore").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_err(), "{line}");

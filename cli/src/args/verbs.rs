@@ -278,6 +278,34 @@ pub(crate) struct CheckArgs {
     pub(crate) read_data: bool,
 }
 
+/// Delete what no snapshot needs
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Snapshots go on beside it, on this machine and others; there is no lock. What a prune that was
+interrupted had decided, the next one carries out.
+
+Examples:
+  blockstore prune --repo /backup
+  blockstore prune --repo /backup --max-unused 0 --dry-run")]
+pub(crate) struct PruneArgs {
+    /// How much of what remains may be unused: a share as 5%, or a size as 2G; 0 copies everything
+    /// that is needed out of packs that hold something else
+    #[arg(long, value_name = "LIMIT", default_value = "5%")]
+    pub(crate) max_unused: UnusedLimit,
+    /// Copy at most so many bytes
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_repack: Option<ByteSize>,
+    /// Begin to copy no further pack after this time, as 30m or 2h
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) max_time: Option<TimeSpan>,
+    /// Leave the packs of an unfinished snapshot of another machine to it for so long
+    #[arg(long, value_name = "SPAN", default_value = "7d")]
+    pub(crate) grace: TimeSpan,
+    /// Delete nothing, say what would be deleted
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 /// Show stored objects decoded
 #[derive(Debug, Args)]
 #[command(after_help = "\

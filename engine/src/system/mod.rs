@@ -5,6 +5,7 @@
 //! devices   a block device: its values, its partitions, what lies below it and above it
 //! loops     image files that are attached as devices
 //! machine   processor, memory, kernel, and the file system that a path lies on
+//! process   whether another process is there
 //! usage     what this process has used of them
 //! ```
 //! Only the mounts of our own namespace are seen: a container may have mounted the same device.
@@ -15,6 +16,7 @@ mod devices;
 mod loops;
 mod machine;
 mod mounts;
+pub(crate) mod process;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod usage;

@@ -204,6 +204,18 @@ pub fn commit_with(
     commit.expect_stands()
 }
 
+/// Stores `roots` as a session of `writer`, which goes on: nothing is committed yet, and what is not
+/// flushed is not stored.
+pub(crate) fn stored_by<'r>(
+    repository: &'r Repository,
+    writer: &Writer,
+    options: SessionOptions,
+    roots: &[(&str, &SampleTree)],
+) -> (Session<'r>, Snapshot) {
+    let session = Session::begin(repository, writer, options).expect("a session begins");
+    ingest_into(session, store_roots(roots))
+}
+
 /// Stores `roots` and ends without a snapshot, as an interrupted session does.
 pub fn store_without_commit(
     repository: &Repository,
@@ -255,7 +267,13 @@ fn ingest_roots<'r>(
     options: SessionOptions,
     store: impl FnOnce(&Ingest<'_>) -> Result<Vec<Root>>,
 ) -> (Session<'r>, Snapshot) {
-    let mut session = begin(repository, options);
+    ingest_into(begin(repository, options), store)
+}
+
+fn ingest_into(
+    mut session: Session<'_>,
+    store: impl FnOnce(&Ingest<'_>) -> Result<Vec<Root>>,
+) -> (Session<'_>, Snapshot) {
     let (roots, _) =
         ingest::run(&mut session, &ingest_options(), store).expect("the backend works");
     let snapshot = snapshot_of(session.id(), roots);

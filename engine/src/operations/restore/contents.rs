@@ -78,6 +78,18 @@ impl RestoredFile {
         }
     }
 
+    /// Bytes of what it points at.
+    pub(super) fn heap_len(&self) -> usize {
+        let path = self.at.folder.0.len() + self.at.name.len();
+        let extents = match &self.content {
+            Content::Inline(extents) => size_of_val(extents.as_slice()),
+            Content::Tree(_) => 0,
+        };
+        let xattrs = self.metadata.xattrs.iter();
+        let xattrs = xattrs.map(|xattr| size_of_val(xattr) + xattr.name.len() + xattr.value.len());
+        path + extents + xattrs.sum::<usize>()
+    }
+
     /// Expects one more chunk.
     pub(super) fn expect_chunk(&self) {
         self.missing.fetch_add(1, Ordering::Relaxed);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::format::entry::{Entry, Extent, ExtentKind, Node, TreePath};
 use crate::format::id::ChunkId;
+use crate::limits::KIB;
 use crate::operations::restore::contents::{Contents, Destination, RestoredFile, Window};
 use crate::pipeline::behind::Behind;
 use crate::pipeline::fetch::{self, Wanted};
@@ -13,21 +14,25 @@ use crate::repository::manifest::content::{ExtentCursor, ExtentStep};
 
 /// Files of several chunks in one window: each may be open at once.
 const OPEN_FILES_MAX: usize = 512;
-/// What a planned chunk costs, with its share of its file.
-const PLANNED_LEN: usize = 160;
+/// What a chunk costs in a window, with what its order of fetching takes.
+const CHUNK_COST: usize = size_of::<Wanted<Destination>>() + 16;
+/// What the allocations of a file cost beside their bytes: its place, its name, its extents.
+const FILE_COST: usize = size_of::<RestoredFile>() + 96;
 /// Windows at once: one that is planned, one that is restored.
 const WINDOWS: usize = 2;
-/// Chunks of the first window: few, so that the threads begin soon. Each is twice as long as the one
+/// Bytes of the first window: few, so that the threads begin soon. Each is twice as long as the one
 /// before it: the longer, the more of a frame is wanted at once.
-const FIRST_CHUNKS: usize = 1024;
+const FIRST_LEN: usize = 256 * KIB;
 
 /// Plans files, and hands them over in windows.
 pub(super) struct FilePlanner<'r> {
     contents: &'r Contents<'r>,
     behind: &'r Behind<Window>,
     window: Window,
-    /// The window is full with so many chunks.
-    chunks_max: usize,
+    /// What the window takes, bytes.
+    window_len: usize,
+    /// It is full with so many.
+    window_len_max: usize,
     open_files: usize,
 }
 
@@ -37,7 +42,8 @@ impl<'r> FilePlanner<'r> {
             contents,
             behind,
             window: Window::default(),
-            chunks_max: FIRST_CHUNKS,
+            window_len: 0,
+            window_len_max: FIRST_LEN,
             open_files: 0,
         }
     }
@@ -54,7 +60,7 @@ impl<'r> FilePlanner<'r> {
         };
         let file = Arc::new(RestoredFile::new(at, metadata, content));
         self.plan(&file)?;
-        if self.window.chunks.len() >= self.chunks_max || self.open_files >= OPEN_FILES_MAX {
+        if self.is_full() || self.open_files >= OPEN_FILES_MAX {
             self.hand_over()?;
         }
         Ok(())
@@ -91,7 +97,7 @@ impl<'r> FilePlanner<'r> {
                     offset += len;
                 }
             }
-            if self.window.chunks.len() >= self.chunks_max {
+            if self.is_full() {
                 self.hand_over()?;
                 number = self.enter(file);
             }
@@ -104,6 +110,7 @@ impl<'r> FilePlanner<'r> {
 
     /// Makes `file` one of the window.
     fn enter(&mut self, file: &Arc<RestoredFile>) -> u32 {
+        self.window_len += FILE_COST + file.heap_len();
         self.window.files.push(Arc::clone(file));
         self.window.files.len() as u32 - 1
     }
@@ -123,6 +130,7 @@ impl<'r> FilePlanner<'r> {
                     file: number,
                     offset,
                 };
+                self.window_len += CHUNK_COST;
                 self.window.chunks.push(Wanted {
                     id: *id,
                     place,
@@ -134,10 +142,14 @@ impl<'r> FilePlanner<'r> {
         Ok(())
     }
 
+    fn is_full(&self) -> bool {
+        self.window_len >= self.window_len_max
+    }
+
     fn hand_over(&mut self) -> Result<()> {
-        let cache_len = self.contents.options.budget.cache_len;
-        let longest = (cache_len / PLANNED_LEN / WINDOWS).max(FIRST_CHUNKS);
-        self.chunks_max = (2 * self.chunks_max).min(longest);
+        let longest = self.contents.options.budget.cache_len / WINDOWS;
+        self.window_len_max = (2 * self.window_len_max).min(longest.max(FIRST_LEN));
+        self.window_len = 0;
         self.open_files = 0;
         self.behind.hand_over(std::mem::take(&mut self.window))
     }

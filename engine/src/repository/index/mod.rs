@@ -82,6 +82,8 @@ struct Placed {
     frame_base: u32,
     /// Number of its first pack.
     pack_base: u32,
+    /// Number of its first entry.
+    entry_base: u64,
 }
 
 impl Index {
@@ -133,20 +135,53 @@ impl Index {
     }
 
     fn of(segments: Vec<Segment>) -> Self {
-        let (mut frame_base, mut pack_base) = (0, 0);
-        let placed = segments.into_iter().map(|segment| {
-            let shape = segment.shape();
-            (frame_base, pack_base) = (frame_base + shape.frames, pack_base + shape.packs);
-            Placed {
-                segment,
-                frame_base: frame_base - shape.frames,
-                pack_base: pack_base - shape.packs,
+        let mut index = Self::default();
+        index.append(segments);
+        index
+    }
+
+    /// Adds segments behind those that are there, so that no number changes.
+    fn append(&mut self, segments: Vec<Segment>) {
+        let (mut frame_base, mut pack_base, mut entry_base) = match self.segments.last() {
+            Some(last) => {
+                let shape = last.segment.shape();
+                (
+                    last.frame_base + shape.frames,
+                    last.pack_base + shape.packs,
+                    last.entry_base + u64::from(shape.entries),
+                )
             }
-        });
-        Self {
-            segments: placed.collect(),
-            damaged_runs: Vec::new(),
+            None => (0, 0, 0),
+        };
+        for segment in segments {
+            let shape = segment.shape();
+            self.segments.push(Placed {
+                segment,
+                frame_base,
+                pack_base,
+                entry_base,
+            });
+            frame_base += shape.frames;
+            pack_base += shape.packs;
+            entry_base += u64::from(shape.entries);
         }
+    }
+
+    /// The same index, and what the tables of all packs say that no run speaks of: all that there
+    /// is, as far as it can be read.
+    pub(crate) fn with_uncovered(mut self, backend: &dyn Backend, keys: &Keys) -> Result<Self> {
+        let uncovered = self.load_uncovered(backend, keys)?;
+        let segments = uncovered.segments.into_iter();
+        self.append(segments.map(|placed| placed.segment).collect());
+        Ok(self)
+    }
+
+    /// The numbers of the entries of `id`, below [`Self::len`]; the first is always the same.
+    pub(crate) fn numbers(&self, id: &ChunkId) -> impl Iterator<Item = u64> {
+        self.segments.iter().flat_map(|placed| {
+            let found = placed.segment.find(id);
+            found.map(|number| placed.entry_base + u64::from(number))
+        })
     }
 
     /// True if there is a copy of `id`.
@@ -189,6 +224,11 @@ impl Index {
 
     /// Every copy of every chunk and page, ascending by id. Ask [`Self::ensure_whole`] afterwards.
     pub fn locations(&self) -> impl Iterator<Item = (ChunkId, Location)> {
+        self.numbered_locations().map(|(id, _, copy)| (id, copy))
+    }
+
+    /// The same with the number of the entry; copies of one id in the order of [`Self::numbers`].
+    pub(crate) fn numbered_locations(&self) -> impl Iterator<Item = (ChunkId, u64, Location)> {
         let mut streams: Vec<_> = self
             .segments
             .iter()
@@ -244,10 +284,11 @@ impl Placed {
         self.segment.shape().entries
     }
 
-    fn locations(&self) -> impl Iterator<Item = (ChunkId, Location)> {
+    fn locations(&self) -> impl Iterator<Item = (ChunkId, u64, Location)> {
         (0..self.entry_count()).filter_map(|number| {
             let entry = self.segment.entry(number)?;
-            Some((entry.id, self.location(&entry)?))
+            let global = self.entry_base + u64::from(number);
+            Some((entry.id, global, self.location(&entry)?))
         })
     }
 
