@@ -12,8 +12,11 @@ use blockstore::format::extents;
 use blockstore::format::id::RepositoryId;
 use blockstore::format::index_run::IndexRun;
 use blockstore::format::name::ObjectName;
+use blockstore::format::prune::PruneRecord;
 use blockstore::format::record::Record;
 use blockstore::format::record::RecordKind;
+use blockstore::format::retention::Protection;
+use blockstore::format::retention::Tombstone;
 use blockstore::format::scan;
 use blockstore::format::slot::Bundle;
 use blockstore::format::snapshot::Intent;
@@ -90,7 +93,18 @@ fn no_bytes_near_a_vector_are_valid_to_one_decoder_alone() {
 /// Payloads and pages: no checksum hides the structure from a change.
 fn is_mutated(vector: &Vector) -> bool {
     let plain = [
-        "table", "run", "snapshot", "intent", "tree", "scan", "extents", "cuts",
+        "table",
+        "run",
+        "snapshot",
+        "intent",
+        "tombstone",
+        "protection",
+        "plan",
+        "seal",
+        "tree",
+        "scan",
+        "extents",
+        "cuts",
     ];
     plain.contains(&vector.kind.as_str()) && vector.expect.is_none() && vector.bytes.len() < 4000
 }
@@ -113,6 +127,18 @@ fn decode(vector: &Vector) -> Verdict {
             TableName::of(&name(vector)).session,
         )),
         "intent" => class_only(Intent::decode(bytes, TableName::of(&name(vector)).session)),
+        "tombstone" => class_only(Tombstone::decode(
+            bytes,
+            TableName::of(&name(vector)).session,
+        )),
+        "protection" => class_only(Protection::decode(
+            bytes,
+            TableName::of(&name(vector)).session,
+        )),
+        "plan" | "seal" => class_only(PruneRecord::decode(
+            bytes,
+            TableName::of(&name(vector)).number,
+        )),
         "tree" if is_leaf(bytes) => class_only(tree::decode_leaf(bytes)),
         "tree" => class_only(tree::decode_inner(bytes)),
         "scan" if is_leaf(bytes) => class_only(scan::decode_leaf(bytes)),

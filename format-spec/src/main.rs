@@ -12,6 +12,7 @@ use blockstore_format_spec::reference::name::hex;
 use blockstore_format_spec::reference::record::Secret;
 use blockstore_format_spec::reference::repository::Repository;
 use blockstore_format_spec::reference::restore::restore;
+use blockstore_format_spec::reference::snapshot::Commit;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -77,27 +78,22 @@ fn open(arguments: &Arguments, repo: &OsString) -> Result<Repository> {
     Repository::open(Path::new(repo), Secret::Password(password.as_bytes()))
 }
 
-/// One line for each snapshot; a failing exit code where something could not be read.
+/// One line for each root, those of forgotten snapshots last; a failing exit code where something could not be read.
 fn list(repository: &Repository) -> Result<ExitCode> {
     let mut whole = repository.damaged().is_empty();
     for rejection in repository.damaged() {
         eprintln!("blockstore-decode: {rejection}");
     }
-    for (session, snapshot) in repository.snapshots()? {
-        match snapshot {
-            Ok(None) => println!("{session}  aborted"),
-            Ok(Some(commit)) => {
-                for root in &commit.roots {
-                    let name = String::from_utf8_lossy(&root.name);
-                    let (page, begun) = (hex(&root.page), commit.begun.seconds);
-                    println!("{session}  {begun}  {} bytes  {page}  {name}", root.bytes);
-                }
-            }
-            Err(rejection) => {
-                whole = false;
-                eprintln!("blockstore-decode: {rejection}");
-            }
-        }
+    let listing = repository.listing()?;
+    for commit in &listing.snapshots {
+        print_roots(commit, "");
+    }
+    for commit in &listing.forgotten {
+        print_roots(commit, "  forgotten");
+    }
+    for rejection in &listing.damaged {
+        whole = false;
+        eprintln!("blockstore-decode: {rejection}");
     }
     Ok(if whole {
         ExitCode::SUCCESS
@@ -106,16 +102,22 @@ fn list(repository: &Repository) -> Result<ExitCode> {
     })
 }
 
+fn print_roots(commit: &Commit, state: &str) {
+    let session = hex(&commit.session);
+    for root in &commit.roots {
+        let name = String::from_utf8_lossy(&root.name);
+        let (page, begun) = (hex(&root.page), commit.begun.seconds);
+        println!(
+            "{session}{state}  {begun}  {} bytes  {page}  {name}",
+            root.bytes
+        );
+    }
+}
+
 /// One root becomes the target itself, several become `TARGET/0`, `TARGET/1` and so on.
 fn restore_all(mut repository: Repository, snapshot: &OsString, target: &Path) -> Result<ExitCode> {
     let session = snapshot.to_string_lossy();
-    let commit = repository.snapshot(&session)?.ok_or_else(|| {
-        Rejection::new(
-            Fault::Missing,
-            session.to_string(),
-            "the session was aborted",
-        )
-    })?;
+    let commit = repository.snapshot(&session)?;
     let mut refused = Vec::new();
     if let [root] = commit.roots.as_slice() {
         refused = restore(&mut repository, root, target)?;

@@ -13,8 +13,10 @@ use crate::reference::pages::cuts;
 use crate::reference::pages::extents;
 use crate::reference::pages::scan;
 use crate::reference::pages::tree;
+use crate::reference::prune;
 use crate::reference::record;
 use crate::reference::record::Secret;
+use crate::reference::retention;
 use crate::reference::snapshot;
 use crate::reference::table;
 use std::collections::BTreeMap;
@@ -208,6 +210,9 @@ impl Vector {
             ("table", Context::TableOffset(at)) => table::decode_table(bytes, name, at).map(drop),
             ("run", _) => index::decode_index_run(bytes, name).map(drop),
             ("snapshot", _) => snapshot::decode_snapshot(bytes, name).map(drop),
+            ("tombstone", _) => retention::decode_tombstone(bytes, name).map(drop),
+            ("protection", _) => retention::decode_protection(bytes, name).map(drop),
+            ("plan" | "seal", _) => prune::decode_step(bytes, name).map(drop),
             ("intent", _) => snapshot::decode_intent(bytes, name).map(drop),
             _ => Err(Rejection::new(
                 Fault::Missing,

@@ -179,7 +179,8 @@ pub(crate) fn table_unsealer(keys: &Keys, name: &ObjectName, header: &Header) ->
         .map_err(|error| key_error(name, error))
 }
 
-/// Origin 0 is the object itself, and its frame key is the one that the table commits to.
+/// Origin 0 is the object itself, and its frame key is the one that the table commits to; if all
+/// frames were moved here, the table may commit to none.
 fn check_first_origin(
     keys: &Keys,
     name: &ObjectName,
@@ -195,6 +196,9 @@ fn check_first_origin(
             DecodeError::Malformed("first origin is another object"),
         )
     })?;
+    if first.commitment == Origin::NO_COMMITMENT && table.moved_all() {
+        return Ok(());
+    }
     keys.frame_unsealer(header.kind, first)
         .map(drop)
         .map_err(|error| key_error(name, error))

@@ -22,9 +22,12 @@ use crate::format::name::ObjectName;
 use crate::format::name::PackClass;
 use crate::format::name::PruneStep;
 use crate::format::page::PageHead;
+use crate::format::prune::PruneRecord;
 use crate::format::record;
 use crate::format::record::Record;
 use crate::format::record::RecordKind;
+use crate::format::retention::Protection;
+use crate::format::retention::Tombstone;
 use crate::format::scan;
 use crate::format::scan::ScanLeafWriter;
 use crate::format::slot::Bundle;
@@ -84,6 +87,9 @@ pub fn all() -> &'static [Decoder] {
         ("cuts_inner", cuts_inner),
         ("snapshot", snapshot),
         ("intent", intent),
+        ("tombstone", tombstone),
+        ("protection", protection),
+        ("prune_record", prune_record),
         ("object_name", object_name),
         ("sealed_object", sealed_object),
         ("decompress", decompress),
@@ -313,6 +319,30 @@ pub fn intent(bytes: &[u8]) {
     if let Ok(intent) = Intent::decode(bytes, keys::SESSION) {
         let written = intent.encode();
         assert_eq!(Intent::decode(&written, keys::SESSION), Ok(intent));
+    }
+}
+
+/// The payload of a tombstone.
+pub fn tombstone(bytes: &[u8]) {
+    if let Ok(tombstone) = Tombstone::decode(bytes, keys::SESSION) {
+        let written = tombstone.encode();
+        assert_eq!(Tombstone::decode(&written, keys::SESSION), Ok(tombstone));
+    }
+}
+
+/// The payload of a protection.
+pub fn protection(bytes: &[u8]) {
+    if let Ok(protection) = Protection::decode(bytes, keys::SESSION) {
+        let written = protection.encode();
+        assert_eq!(Protection::decode(&written, keys::SESSION), Ok(protection));
+    }
+}
+
+/// The payload of a plan or a seal, under the number that it says.
+pub fn prune_record(bytes: &[u8]) {
+    let number = Cursor::new(bytes).u32().unwrap_or_default();
+    if let Ok(record) = PruneRecord::decode(bytes, number) {
+        assert_eq!(record.encode(), bytes);
     }
 }
 

@@ -21,6 +21,7 @@ use crate::format::entry::Timestamp;
 use crate::format::entry::TreePath;
 use crate::format::entry::Xattr;
 use crate::format::id::ChunkId;
+use crate::format::id::SessionId;
 use crate::format::name::ObjectKind;
 use crate::format::name::ObjectName;
 use crate::format::name::PackClass;
@@ -334,7 +335,7 @@ fn timestamp() -> Timestamp {
 }
 
 /// A snapshot of these roots, with something in every field.
-pub(crate) fn snapshot_of(session: crate::format::id::SessionId, roots: Vec<Root>) -> Snapshot {
+pub fn snapshot_of(session: SessionId, roots: Vec<Root>) -> Snapshot {
     let problem = SnapshotProblem {
         kind: 1,
         subject: b"/home/secret".to_vec(),

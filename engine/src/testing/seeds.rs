@@ -5,8 +5,13 @@ use crate::format::envelope::SealedKind;
 use crate::format::id::SlotId;
 use crate::format::name::ObjectKind;
 use crate::format::name::ObjectName;
+use crate::format::name::PruneStep;
 use crate::format::page::PageHead;
 use crate::format::page::PageType;
+use crate::format::prune::PruneRecord;
+use crate::format::prune::PrunedPack;
+use crate::format::retention::Protection;
+use crate::format::retention::Tombstone;
 use crate::format::snapshot::Intent;
 use crate::repository::object;
 use crate::testing::keys;
@@ -74,7 +79,7 @@ fn envelopes(seeds: &mut Vec<Seed>) {
 
 fn payloads(seeds: &mut Vec<Seed>) {
     let keys = keys::keys();
-    let (session, config) = (keys::SESSION, keys::config());
+    let session = keys::SESSION;
     let snapshot = snapshot_of(session, Vec::new());
     let intent = Intent {
         session,
@@ -84,19 +89,9 @@ fn payloads(seeds: &mut Vec<Seed>) {
         process: 1,
         base: 0,
     };
-    let small = [
-        ("snapshot", SealedKind::Commit, snapshot.encode()),
-        ("intent", SealedKind::Intent, intent.encode()),
-    ];
-    for (decoder, kind, payload) in small {
-        let name = match kind {
-            SealedKind::Intent => ObjectName::Intent(session),
-            _ => ObjectName::Snapshot(session),
-        };
-        let sealed = object::encode(&keys, &config, kind, &name, &payload);
-        seeds.extend(sealed.map(|sealed| ("sealed_object", sealed)));
-        seeds.push((decoder, payload));
-    }
+    payload(seeds, "snapshot", SealedKind::Commit, snapshot.encode());
+    payload(seeds, "intent", SealedKind::Intent, intent.encode());
+    forgetting(seeds);
     for (name, bytes) in &prepared().objects {
         let opened = object::open_bytes(&keys, name, bytes);
         let payload = opened.and_then(|object| object::payload(&keys, &object, bytes));
@@ -109,6 +104,64 @@ fn payloads(seeds: &mut Vec<Seed>) {
             _ => {}
         }
     }
+}
+
+/// A payload for its decoder, and the object that holds it.
+fn payload(seeds: &mut Vec<Seed>, decoder: &'static str, kind: SealedKind, payload: Vec<u8>) {
+    let (session, number) = (keys::SESSION, 1);
+    let name = match kind {
+        SealedKind::Intent => ObjectName::Intent(session),
+        SealedKind::Tombstone => ObjectName::Forgotten(session),
+        SealedKind::Protection => ObjectName::Protected { session, number },
+        SealedKind::PrunePlan => ObjectName::Prune(PruneStep::Plan, number),
+        SealedKind::PruneSeal => ObjectName::Prune(PruneStep::Seal, number),
+        _ => ObjectName::Snapshot(session),
+    };
+    let sealed = object::encode(&keys::keys(), &keys::config(), kind, &name, &payload);
+    seeds.extend(sealed.map(|sealed| ("sealed_object", sealed)));
+    seeds.push((decoder, payload));
+}
+
+/// What lets snapshots and packs go.
+fn forgetting(seeds: &mut Vec<Seed>) {
+    let session = keys::SESSION;
+    let now = snapshot_of(session, Vec::new()).begun;
+    let (host, user) = ("host".to_owned(), "user".to_owned());
+    let protection = Protection {
+        session,
+        until: now,
+        decided: now,
+        host: host.clone(),
+        user: user.clone(),
+    };
+    let tombstone = Tombstone {
+        session,
+        forgotten: now,
+        host,
+        user,
+    };
+    let packs = prepared().objects.iter();
+    let mut packs: Vec<_> = packs.filter_map(|(name, _)| PrunedPack::of(name)).collect();
+    packs.sort_unstable();
+    let plan = PruneRecord {
+        number: 1,
+        packs,
+        snapshots: vec![session],
+    };
+    let empty = PruneRecord {
+        number: 1,
+        ..PruneRecord::default()
+    };
+    let protection = protection.encode();
+    payload(seeds, "protection", SealedKind::Protection, protection);
+    payload(
+        seeds,
+        "tombstone",
+        SealedKind::Tombstone,
+        tombstone.encode(),
+    );
+    payload(seeds, "prune_record", SealedKind::PrunePlan, plan.encode());
+    payload(seeds, "prune_record", SealedKind::PruneSeal, empty.encode());
 }
 
 /// Puts the session of seeds in the place of the one that was drawn.
@@ -145,9 +198,12 @@ fn pages(seeds: &mut Vec<Seed>) {
 }
 
 fn names(seeds: &mut Vec<Seed>) {
-    let forgotten = ObjectName::Forgotten(keys::SESSION);
+    let session = keys::SESSION;
+    let forgotten = ObjectName::Forgotten(session);
+    let protected = ObjectName::Protected { session, number: 2 };
     let prepared = prepared().objects.iter().map(|(name, _)| *name);
-    for name in prepared.chain([forgotten, ObjectName::Key(SlotId([0xab; 16]))]) {
+    let slot = ObjectName::Key(SlotId([0xab; 16]));
+    for name in prepared.chain([forgotten, protected, slot]) {
         seeds.push(("object_name", name.to_string().into_bytes()));
     }
     for text in [

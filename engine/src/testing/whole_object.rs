@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::format::DecodeError;
+use crate::format::config::Config;
 use crate::format::envelope::{Header, OBJECT_LEN_MIN, SealedKind, Tail, Trailer};
 use crate::format::id::{ChunkId, RepositoryId, SessionId};
 use crate::format::index_run::IndexRun;
@@ -40,6 +41,20 @@ pub fn read_whole_object(keys: &Keys, name: &ObjectName, bytes: &[u8]) -> Result
         SealedKind::Abort | SealedKind::PruneDone => Ok(()),
     };
     decoded.map_err(|error| object::damaged(name, error))
+}
+
+/// Seals an object as the engine does.
+///
+/// # Errors
+/// If these keys lack the epoch of `config`.
+pub fn seal_whole_object(
+    keys: &Keys,
+    config: &Config,
+    kind: SealedKind,
+    name: &ObjectName,
+    payload: &[u8],
+) -> Result<Vec<u8>> {
+    object::encode(keys, config, kind, name, payload)
 }
 
 /// True if `secret` opens the slot `name` on `backend`.

@@ -23,6 +23,16 @@ pub enum ObjectName {
     IndexRun(Id, u32),
     /// `snapshots/<session>`
     Snapshot(Id),
+    /// `forgotten/<session>`
+    Forgotten(Id),
+    /// `protected/<session>-<n>`
+    Protected(Id, u32),
+    /// `prune/plan-<n>`
+    PrunePlan(u32),
+    /// `prune/seal-<n>`
+    PruneSeal(u32),
+    /// `prune/done-<n>`
+    PruneDone(u32),
 }
 
 impl ObjectName {
@@ -34,11 +44,11 @@ impl ObjectName {
             "keys" => id(rest).map(ObjectName::Slot),
             "intents" => id(rest).map(ObjectName::Intent),
             "snapshots" => id(rest).map(ObjectName::Snapshot),
-            "index" => {
-                let (session, n) = rest.split_once('-')?;
-                Some(ObjectName::IndexRun(id(session)?, number(n)?))
-            }
+            "forgotten" => id(rest).map(ObjectName::Forgotten),
+            "index" => numbered(rest).map(|(session, n)| ObjectName::IndexRun(session, n)),
+            "protected" => numbered(rest).map(|(session, n)| ObjectName::Protected(session, n)),
             "packs" => pack(rest),
+            "prune" => step(rest),
             _ => None,
         }
     }
@@ -47,10 +57,16 @@ impl ObjectName {
     pub fn session(&self) -> Option<(Id, u32)> {
         match *self {
             ObjectName::Config(_) | ObjectName::Slot(_) => None,
-            ObjectName::Intent(session) | ObjectName::Snapshot(session) => Some((session, 0)),
+            ObjectName::Intent(session)
+            | ObjectName::Snapshot(session)
+            | ObjectName::Forgotten(session) => Some((session, 0)),
             ObjectName::DataPack(session, n)
             | ObjectName::MetaPack(session, n)
-            | ObjectName::IndexRun(session, n) => Some((session, n)),
+            | ObjectName::IndexRun(session, n)
+            | ObjectName::Protected(session, n) => Some((session, n)),
+            ObjectName::PrunePlan(n) | ObjectName::PruneSeal(n) | ObjectName::PruneDone(n) => {
+                Some(([0; 16], n))
+            }
         }
     }
 
@@ -63,6 +79,11 @@ impl ObjectName {
             ObjectName::IndexRun(..) => kind == 3,
             ObjectName::Snapshot(_) => kind == 4 || kind == 5,
             ObjectName::Intent(_) => kind == 6,
+            ObjectName::Forgotten(_) => kind == 7,
+            ObjectName::PrunePlan(_) => kind == 8,
+            ObjectName::PruneSeal(_) => kind == 9,
+            ObjectName::PruneDone(_) => kind == 10,
+            ObjectName::Protected(..) => kind == 11,
         }
     }
 }
@@ -77,6 +98,11 @@ impl fmt::Display for ObjectName {
             ObjectName::MetaPack(id, n) => write!(f, "packs/{}/{n:08x}.meta", hex(id)),
             ObjectName::IndexRun(id, n) => write!(f, "index/{}-{n:08x}", hex(id)),
             ObjectName::Snapshot(id) => write!(f, "snapshots/{}", hex(id)),
+            ObjectName::Forgotten(id) => write!(f, "forgotten/{}", hex(id)),
+            ObjectName::Protected(id, n) => write!(f, "protected/{}-{n:08x}", hex(id)),
+            ObjectName::PrunePlan(n) => write!(f, "prune/plan-{n:08x}"),
+            ObjectName::PruneSeal(n) => write!(f, "prune/seal-{n:08x}"),
+            ObjectName::PruneDone(n) => write!(f, "prune/done-{n:08x}"),
         }
     }
 }
@@ -88,6 +114,22 @@ fn pack(rest: &str) -> Option<ObjectName> {
     match class {
         "data" => Some(ObjectName::DataPack(session, number(n)?)),
         "meta" => Some(ObjectName::MetaPack(session, number(n)?)),
+        _ => None,
+    }
+}
+
+fn numbered(rest: &str) -> Option<(Id, u32)> {
+    let (session, n) = rest.split_once('-')?;
+    Some((id(session)?, number(n)?))
+}
+
+fn step(rest: &str) -> Option<ObjectName> {
+    let (word, n) = rest.split_once('-')?;
+    let n = number(n)?;
+    match word {
+        "plan" => Some(ObjectName::PrunePlan(n)),
+        "seal" => Some(ObjectName::PruneSeal(n)),
+        "done" => Some(ObjectName::PruneDone(n)),
         _ => None,
     }
 }
@@ -139,6 +181,11 @@ mod tests {
             format!("index/{session}-00000002"),
             format!("snapshots/{session}"),
             format!("intents/{session}"),
+            format!("forgotten/{session}"),
+            format!("protected/{session}-00000003"),
+            "prune/plan-00000001".to_string(),
+            "prune/seal-00000001".to_string(),
+            "prune/done-ffffffff".to_string(),
         ] {
             let name = ObjectName::parse(&text).expect("a name of version 1");
             assert_eq!(name.to_string(), text);
@@ -146,6 +193,8 @@ mod tests {
         assert_eq!(ObjectName::parse("config/0000000A"), None);
         assert_eq!(ObjectName::parse("config/a"), None);
         assert_eq!(ObjectName::parse("config/0000000a/"), None);
+        assert_eq!(ObjectName::parse("prune/plan-1"), None);
+        assert_eq!(ObjectName::parse("prune/mark-00000001"), None);
         assert_eq!(
             ObjectName::parse(&format!("packs/{session}/00000001.Data")),
             None

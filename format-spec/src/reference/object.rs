@@ -11,6 +11,12 @@ use crate::reference::index::decode_index_run;
 use crate::reference::keys::Keyring;
 use crate::reference::name::Id;
 use crate::reference::name::ObjectName;
+use crate::reference::prune::Step;
+use crate::reference::prune::decode_step;
+use crate::reference::retention::Protection;
+use crate::reference::retention::Tombstone;
+use crate::reference::retention::decode_protection;
+use crate::reference::retention::decode_tombstone;
 use crate::reference::snapshot::Commit;
 use crate::reference::snapshot::Intent;
 use crate::reference::snapshot::PAYLOAD_MAX;
@@ -20,8 +26,8 @@ use crate::reference::table::Table;
 use crate::reference::table::unseal_frame;
 use crate::reference::table::unseal_table;
 
-/// Greatest payload of an index run: no more than an object can hold without compression.
-const RUN_MAX: u64 = header::OBJECT_MAX;
+/// Greatest payload of an index run, plan or seal: what an object can hold without compression.
+const LIST_MAX: u64 = header::OBJECT_MAX;
 
 /// What the frames of an object hold.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +44,16 @@ pub enum Payload {
     Abort,
     /// A writer that announced itself.
     Intent(Intent),
+    /// A snapshot is forgotten.
+    Tombstone(Tombstone),
+    /// What a prune condemns.
+    Plan(Step),
+    /// What a prune deletes.
+    Seal(Step),
+    /// A prune is finished.
+    Done,
+    /// A snapshot must not be forgotten.
+    Protection(Protection),
 }
 
 /// A sealed object, opened.
@@ -71,19 +87,36 @@ pub fn decode_object(
         let stored = &bytes[start..start + frame.stored_len as usize];
         frames.push(unseal_frame(stored, frame, &table, &header, keyring)?);
     }
-    let payload = match header.kind {
-        1 => Payload::Chunks(cut(&frames, &table, |chunk| keyring.chunk_id(chunk))?),
-        2 => Payload::Pages(cut(&frames, &table, |page| keyring.page_id(page))?),
-        3 => Payload::Run(decode_index_run(&frames.concat(), name)?),
-        4 => Payload::Commit(Box::new(decode_snapshot(&frames.concat(), name)?)),
-        5 => Payload::Abort,
-        _ => Payload::Intent(decode_intent(&frames.concat(), name)?),
-    };
+    let payload = decode_payload(&header, &table, &frames, name, keyring)?;
     Ok(Object {
         header,
         layout,
         table,
         payload,
+    })
+}
+
+/// What the frames hold, by kind; the header was read, so that the kind is that of the name.
+fn decode_payload(
+    header: &Header,
+    table: &Table,
+    frames: &[Vec<u8>],
+    name: &ObjectName,
+    keyring: &Keyring,
+) -> Result<Payload> {
+    let whole = || frames.concat();
+    Ok(match header.kind {
+        1 => Payload::Chunks(cut(frames, table, |chunk| keyring.chunk_id(chunk))?),
+        2 => Payload::Pages(cut(frames, table, |page| keyring.page_id(page))?),
+        3 => Payload::Run(decode_index_run(&whole(), name)?),
+        4 => Payload::Commit(Box::new(decode_snapshot(&whole(), name)?)),
+        5 => Payload::Abort,
+        6 => Payload::Intent(decode_intent(&whole(), name)?),
+        7 => Payload::Tombstone(decode_tombstone(&whole(), name)?),
+        8 => Payload::Plan(decode_step(&whole(), name)?),
+        9 => Payload::Seal(decode_step(&whole(), name)?),
+        10 => Payload::Done,
+        _ => Payload::Protection(decode_protection(&whole(), name)?),
     })
 }
 
@@ -116,9 +149,9 @@ fn check_frames(kind: u8, table: &Table) -> Result<()> {
         .map(|frame| u64::from(frame.plain_len))
         .sum();
     match kind {
-        3 => reader.limit(sum, RUN_MAX, "the payload"),
-        5 => reader.require(table.frames.is_empty(), "an ABORT holds a frame"),
-        4 | 6 => reader.limit(sum, PAYLOAD_MAX, "the payload"),
+        3 | 8 | 9 => reader.limit(sum, LIST_MAX, "the payload"),
+        5 | 10 => reader.require(table.frames.is_empty(), "an ABORT or a done holds a frame"),
+        4 | 6 | 7 | 11 => reader.limit(sum, PAYLOAD_MAX, "the payload"),
         _ => Ok(()),
     }
 }

@@ -13,7 +13,7 @@ use crate::reference::keys::Keyring;
 use crate::reference::name::Id;
 use crate::reference::name::ObjectName;
 use crate::reference::name::hex;
-use crate::reference::object::Payload;
+use crate::reference::object::Object;
 use crate::reference::object::decode_object;
 use crate::reference::pages::extents::Extent;
 use crate::reference::pages::tree::FileContent;
@@ -22,7 +22,6 @@ use crate::reference::record;
 use crate::reference::record::Config;
 use crate::reference::record::Record;
 use crate::reference::record::Secret;
-use crate::reference::snapshot::Commit;
 use crate::reference::snapshot::Root;
 use crate::reference::table;
 use crate::reference::table::Table;
@@ -232,28 +231,19 @@ impl Repository {
             .map_err(|rejection| rejection.within(&pack.name.to_string()))
     }
 
-    /// Every object under `snapshots/`: a COMMIT, nothing for an ABORT, or why it cannot be read.
-    pub fn snapshots(&self) -> Result<Vec<(String, Result<Option<Commit>>)>> {
-        let names = list(&self.path, "snapshots")?;
-        Ok(names
-            .into_iter()
-            .map(|name| (name.clone(), self.snapshot(&name)))
-            .collect())
+    /// The objects in a folder, in the order of their names; what has another name is none.
+    pub(crate) fn names(&self, folder: &str) -> Result<Vec<ObjectName>> {
+        let files = list(&self.path, folder)?.into_iter();
+        let names = files.filter_map(|file| ObjectName::parse(&format!("{folder}/{file}")));
+        Ok(names.collect())
     }
 
-    /// The snapshot of a session, given by its 32 digits; nothing for an ABORT.
-    pub fn snapshot(&self, session: &str) -> Result<Option<Commit>> {
-        let place = format!("snapshots/{session}");
-        let name = ObjectName::parse(&place).ok_or_else(|| {
-            Rejection::new(Fault::Malformed, &place, "not the name of a snapshot")
-        })?;
+    /// A sealed object, read whole.
+    pub(crate) fn object(&self, name: &ObjectName) -> Result<Object> {
+        let place = name.to_string();
         let bytes = read_small(&self.path, &place, header::OBJECT_MAX)?;
-        let object = decode_object(&bytes, &name, &self.config.repository_id, &self.keyring)
-            .map_err(|rejection| rejection.within(&place))?;
-        match object.payload {
-            Payload::Commit(commit) => Ok(Some(*commit)),
-            _ => Ok(None),
-        }
+        decode_object(&bytes, name, &self.config.repository_id, &self.keyring)
+            .map_err(|rejection| rejection.within(&place))
     }
 
     /// The entries of a root that is a tree, everything checked against the root.

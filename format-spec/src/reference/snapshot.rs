@@ -13,11 +13,11 @@ use crate::reference::volume::decode_volume;
 const NAME_MAX: u64 = 65_536;
 pub(crate) const FILE_MAX: u64 = (1 << 62) - 1;
 
-/// Greatest payload of a snapshot or intent.
+/// Greatest payload of a snapshot, intent, tombstone or protection.
 pub const PAYLOAD_MAX: u64 = 16 << 20;
 
 /// Seconds since 1970 and nanoseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time {
     /// May be negative.
     pub seconds: i64,
@@ -96,6 +96,8 @@ pub struct Commit {
     pub totals: [u64; 9],
     /// Newest prune plan when the session began.
     pub base: u32,
+    /// Greater than those of all snapshots that the session saw.
+    pub sequence: u64,
 }
 
 /// Reads the payload of the snapshot `name`.
@@ -142,10 +144,11 @@ pub fn decode_snapshot(payload: &[u8], name: &ObjectName) -> Result<Commit> {
         problem_count: map.uint(14)?,
         totals: decode_totals(map.map(15)?)?,
         base: map.u32(16)?,
+        sequence: map.uint(17)?,
     })
 }
 
-fn check_len(what: &str, payload: &[u8]) -> Result<()> {
+pub(crate) fn check_len(what: &str, payload: &[u8]) -> Result<()> {
     Reader::new(what, payload).limit(payload.len() as u64, PAYLOAD_MAX, "its length")
 }
 
@@ -159,9 +162,10 @@ pub(crate) fn decode_choice(map: &mut Map, key: u64, last: u64) -> Result<u64> {
     }
 }
 
-fn own_session(map: &mut Map, name: &ObjectName) -> Result<Id> {
+/// The session under key 0, which is that of the name.
+pub(crate) fn own_session(map: &mut Map, name: &ObjectName) -> Result<Id> {
     let session = map.array(0)?;
-    if name.session() != Some((session, 0)) {
+    if name.session().is_none_or(|(named, _)| named != session) {
         return Err(map.malformed(0, "of an object of another name"));
     }
     Ok(session)
@@ -221,7 +225,7 @@ pub(crate) fn decode_level(map: &mut Map, key: u64) -> Result<u8> {
     }
 }
 
-fn decode_time(mut map: Map) -> Result<Time> {
+pub(crate) fn decode_time(mut map: Map) -> Result<Time> {
     let seconds = map.int(0)?;
     let nanoseconds = map.u32(1)?;
     if nanoseconds >= 1_000_000_000 {

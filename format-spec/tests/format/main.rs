@@ -2,6 +2,7 @@
 
 mod dumps;
 mod encode;
+mod listing;
 mod make;
 mod repository;
 mod vectors;

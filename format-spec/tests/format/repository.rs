@@ -207,10 +207,7 @@ fn open(repo: &Path) -> Repository {
 }
 
 fn only_root(repository: &Repository) -> Root {
-    let commit = repository
-        .snapshot(SESSION_HEX)
-        .expect("reads")
-        .expect("a commit");
+    let commit = repository.snapshot(SESSION_HEX).expect("a commit");
     commit.roots.into_iter().next().expect("a root")
 }
 

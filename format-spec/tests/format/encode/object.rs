@@ -256,10 +256,11 @@ pub(crate) struct Object {
 
 impl Object {
     pub(crate) fn new(kind: u8, frames: Vec<Pieces>) -> Object {
+        let is_step = (8..=10).contains(&kind);
         Object {
             header: Header::new(kind),
-            session: SESSION,
-            number: u32::from(kind <= 3),
+            session: if is_step { [0; 16] } else { SESSION },
+            number: u32::from(!(4..=7).contains(&kind)),
             frames,
             edit_table: |_| (),
             edit_body: |_, _| (),

@@ -1,4 +1,4 @@
-//! CBOR, and the payloads of snapshots, intents and index runs.
+//! CBOR, and the payloads of snapshots, intents, tombstones, protections, index runs and steps of prunes.
 
 use blockstore_format_spec::vectors::SESSION;
 
@@ -207,6 +207,7 @@ pub(crate) fn commit(root: Vec<(u64, Cbor)>) -> Vec<(u64, Cbor)> {
             Cbor::Map((0..9).map(|key| (key, Cbor::Uint(key * 1000))).collect()),
         ),
         (16, Cbor::Uint(0)),
+        (17, Cbor::Uint(3)),
     ]
 }
 
@@ -219,6 +220,86 @@ pub(crate) fn intent() -> Vec<(u64, Cbor)> {
         (4, Cbor::Uint(4711)),
         (5, Cbor::Uint(0)),
     ]
+}
+
+pub(crate) fn tombstone() -> Vec<(u64, Cbor)> {
+    vec![
+        (0, Cbor::Bytes(SESSION.to_vec())),
+        (1, time(Cbor::Uint(1_700_000_000), 0)),
+        (2, text("host")),
+        (3, text("ana")),
+    ]
+}
+
+pub(crate) fn protection() -> Vec<(u64, Cbor)> {
+    vec![
+        (0, Cbor::Bytes(SESSION.to_vec())),
+        (1, time(Cbor::Uint(1_800_000_000), 0)),
+        (2, time(Cbor::Uint(1_700_000_000), 0)),
+        (3, text("host")),
+        (4, text("ana")),
+    ]
+}
+
+/// A plan or a seal: three packs and two snapshots.
+#[derive(Clone)]
+pub(crate) struct Step {
+    pub number: u32,
+    pub counts: Option<[u32; 2]>,
+    pub reserved: [u8; 4],
+    pub packs: Vec<StepPack>,
+    pub snapshots: Vec<[u8; 16]>,
+}
+
+#[derive(Clone)]
+pub(crate) struct StepPack {
+    pub session: [u8; 16],
+    pub number: u32,
+    pub class: u8,
+    pub reserved: [u8; 3],
+}
+
+impl StepPack {
+    pub(crate) fn new(session: [u8; 16], number: u32, class: u8) -> StepPack {
+        StepPack {
+            session,
+            number,
+            class,
+            reserved: [0; 3],
+        }
+    }
+}
+
+impl Step {
+    pub(crate) fn new() -> Step {
+        Step {
+            number: 1,
+            counts: None,
+            reserved: [0; 4],
+            packs: vec![
+                StepPack::new(SESSION, 0, 1),
+                StepPack::new(SESSION, 0, 2),
+                StepPack::new([0x90; 16], 0, 1),
+            ],
+            snapshots: vec![SESSION, [0x91; 16]],
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let real = [self.packs.len() as u32, self.snapshots.len() as u32];
+        let counts = self.counts.unwrap_or(real);
+        let mut out = self.number.to_le_bytes().to_vec();
+        out.extend(counts.iter().flat_map(|count| count.to_le_bytes()));
+        out.extend(self.reserved);
+        for pack in &self.packs {
+            out.extend(pack.session);
+            out.extend(pack.number.to_le_bytes());
+            out.push(pack.class);
+            out.extend(pack.reserved);
+        }
+        out.extend(self.snapshots.iter().flatten());
+        out
+    }
 }
 
 /// An index run of one pack, one origin, one frame and two entries.

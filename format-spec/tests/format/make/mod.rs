@@ -4,7 +4,9 @@
 //! for does not hang on the order of checks, except where FORMAT.md gives one.
 
 mod clear;
+mod forgetting;
 mod manifest;
+mod moved;
 mod payloads;
 pub(crate) mod sealed;
 
@@ -71,7 +73,9 @@ pub(crate) fn all() -> Vec<(String, Vec<u8>)> {
     let sets = [
         clear::all(),
         sealed::all(),
+        moved::all(),
         payloads::all(),
+        forgetting::all(),
         manifest::all(),
     ];
     sets.into_iter()

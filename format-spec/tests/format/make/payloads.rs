@@ -256,6 +256,25 @@ fn snapshot() -> Set {
         "a base of 33 bits",
         uint(16, 1 << 32),
     );
+    set.add("base_absent", MALFORMED, "no base", commit_with(16, None));
+    set.add(
+        "sequence_greatest",
+        VALID,
+        "the greatest sequence",
+        uint(17, u64::MAX),
+    );
+    set.add(
+        "sequence_absent",
+        MALFORMED,
+        "no sequence",
+        commit_with(17, None),
+    );
+    set.add(
+        "sequence_type",
+        MALFORMED,
+        "a sequence below 0",
+        commit_with(17, Some(Cbor::Negative(0))),
+    );
     let time = |nanoseconds| {
         let time = vec![(0, Cbor::Uint(5)), (1, Cbor::Uint(nanoseconds))];
         commit_with(3, Some(Cbor::Map(time)))
@@ -530,6 +549,13 @@ fn intent() -> Set {
         MALFORMED,
         "no process id",
         edited(4, None),
+    );
+    set.add("base_absent", MALFORMED, "no base", edited(5, None));
+    set.add(
+        "base_wide",
+        MALFORMED,
+        "a base of 33 bits",
+        edited(5, Some(Cbor::Uint(1 << 32))),
     );
     set.add(
         "started_type",

@@ -3,7 +3,6 @@
 use crate::encode;
 use crate::encode::object::Header;
 use crate::encode::object::Object;
-use crate::encode::object::Origin;
 use crate::encode::object::Pieces;
 use crate::encode::object::Table;
 use crate::encode::object::Tail;
@@ -22,12 +21,17 @@ use crate::make::WRONG_KEY;
 
 pub(crate) const SESSION_HEX: &str = "707172737475767778797a7b7c7d7e7f";
 
-fn name(kind: u8) -> String {
+pub(crate) fn name(kind: u8) -> String {
     match kind {
         1 => format!("packs/{SESSION_HEX}/00000001.data"),
         2 => format!("packs/{SESSION_HEX}/00000001.meta"),
         3 => format!("index/{SESSION_HEX}-00000001"),
         6 => format!("intents/{SESSION_HEX}"),
+        7 => format!("forgotten/{SESSION_HEX}"),
+        8 => "prune/plan-00000001".into(),
+        9 => "prune/seal-00000001".into(),
+        10 => "prune/done-00000001".into(),
+        11 => format!("protected/{SESSION_HEX}-00000001"),
         _ => format!("snapshots/{SESSION_HEX}"),
     }
 }
@@ -93,6 +97,12 @@ fn headers() -> Set {
         MALFORMED,
         "kind 0 is never valid",
         edited(|h| h.kind = 0),
+    );
+    set.add(
+        "kind_12",
+        MALFORMED,
+        "kind 12 is unknown",
+        edited(|h| h.kind = 12),
     );
     set.add("version", VERSION, "version 2", edited(|h| h.version = 2));
     set.add(
@@ -164,19 +174,6 @@ pub(crate) fn data_pack() -> Object {
     Object::new(1, frames)
 }
 
-fn moved() -> Object {
-    let origin = Origin::new(true, 2, 2, [0xc3; 32]);
-    let moved = Pieces {
-        moved: Some((origin.clone(), 7)),
-        ..Pieces::plain(&[b"moved here"])
-    };
-    let again = Pieces {
-        moved: Some((origin, 3)),
-        ..Pieces::plain(&[b"moved too"])
-    };
-    Object::new(1, vec![moved, Pieces::plain(&[b"sealed here"]), again])
-}
-
 fn packs() -> Set {
     let mut set = Set::new("object", &name(1), "test keys");
     set.add(
@@ -198,12 +195,6 @@ fn packs() -> Set {
         VALID,
         "no frames",
         Object::new(1, vec![]).encode(),
-    );
-    set.add(
-        "moved_frames",
-        VALID,
-        "frames of another epoch and AEAD, counters kept",
-        moved().encode(),
     );
     let blocks = Pieces::plain(&[&vec![7; 70_000]]);
     set.add(
@@ -230,14 +221,6 @@ fn packs() -> Set {
         WRONG_KEY,
         "origin 0 commits to another frame key",
         table(|t| t.origins[0].commitment = [9; 32]),
-    );
-    let mut lost = moved();
-    lost.edit_table = |t| t.origins[1].epoch = 3;
-    set.add(
-        "origin_epoch",
-        WRONG_KEY,
-        "the origin of a frame is of an epoch that is not there",
-        lost.encode(),
     );
     set.add(
         "chunk_id",
