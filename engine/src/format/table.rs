@@ -104,6 +104,11 @@ impl Codec {
 impl TableName {
     /// Stored length.
     pub const LEN: usize = SessionId::LEN + 4;
+    /// Of what is not stored under any name yet.
+    pub const NONE: Self = Self {
+        session: SessionId([0; SessionId::LEN]),
+        number: 0,
+    };
 
     /// Reads one name.
     pub fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
@@ -121,7 +126,7 @@ impl TableName {
 
     /// What the table of the object `name` repeats.
     pub fn of(name: &ObjectName) -> Self {
-        let none = SessionId([0; SessionId::LEN]);
+        let none = Self::NONE.session;
         let (session, number) = match *name {
             ObjectName::Pack {
                 session, number, ..
@@ -146,6 +151,9 @@ pub(crate) fn validate_origins(origins: &[Origin]) -> Decoded<()> {
 }
 
 impl Origin {
+    /// In the place of a commitment: this object seals no frame of its own.
+    pub const NO_COMMITMENT: [u8; 32] = [0; 32];
+
     /// Reads one origin.
     pub fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
         let (salt, commitment, epoch) = (cursor.array()?, cursor.array()?, cursor.u32()?);
@@ -248,6 +256,11 @@ impl Table {
             offset == table_offset,
             "frames do not end where the table begins",
         )
+    }
+
+    /// True if every frame was sealed in another object, and there is one.
+    pub fn is_all_moved(&self) -> bool {
+        !self.frames.is_empty() && self.frames.iter().all(|frame| frame.origin != 0)
     }
 
     /// The table without padding, to be sealed.

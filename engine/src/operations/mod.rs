@@ -16,6 +16,7 @@ pub mod inspect;
 pub mod list;
 pub mod map_volume;
 pub mod merge;
+pub mod repair_index;
 pub mod restore;
 pub mod restore_volume;
 pub mod select;
