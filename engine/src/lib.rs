@@ -74,6 +74,7 @@ pub use operations::check::{CheckOptions, CheckReport, check};
 pub use operations::diff::{DiffReport, Difference, diff};
 pub use operations::list::{ListReport, Listed, list};
 pub use operations::merge::{MergeMode, MergeOptions, MergeReport, merge};
+pub use operations::repair_index::{RepairIndexOptions, RepairIndexReport, repair_index};
 pub use operations::restore::{RestoreOptions, RestoreReport, restore};
 pub use operations::restore_volume::{
     ExportFormat, ExportVolumeOptions, RestoreVolumeOptions, RestoreVolumeReport,

@@ -104,6 +104,11 @@ impl Codec {
 impl TableName {
     /// Stored length.
     pub const LEN: usize = SessionId::LEN + 4;
+    /// Of what is not stored under any name yet.
+    pub const NONE: Self = Self {
+        session: SessionId([0; SessionId::LEN]),
+        number: 0,
+    };
 
     /// Reads one name.
     pub fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
@@ -121,7 +126,7 @@ impl TableName {
 
     /// What the table of the object `name` repeats.
     pub fn of(name: &ObjectName) -> Self {
-        let none = SessionId([0; SessionId::LEN]);
+        let none = Self::NONE.session;
         let (session, number) = match *name {
             ObjectName::Pack {
                 session, number, ..
@@ -146,7 +151,7 @@ pub(crate) fn validate_origins(origins: &[Origin]) -> Decoded<()> {
 }
 
 impl Origin {
-    /// The commitment of origin 0 where no key was at hand to commit to.
+    /// In the place of a commitment: this object seals no frame of its own.
     pub const NO_COMMITMENT: [u8; 32] = [0; 32];
 
     /// Reads one origin.
@@ -253,9 +258,8 @@ impl Table {
         )
     }
 
-    /// True if there are frames and none was sealed in this object: who moved them needed no key
-    /// that opens them, and origin 0 may commit to none.
-    pub fn moved_all(&self) -> bool {
+    /// True if every frame was sealed in another object, and there is one.
+    pub fn is_all_moved(&self) -> bool {
         !self.frames.is_empty() && self.frames.iter().all(|frame| frame.origin != 0)
     }
 

@@ -21,6 +21,8 @@ mod volumes;
 use std::ops::Range;
 
 use crate::error::Result;
+use crate::format::id::ChunkId;
+use crate::format::snapshot::Snapshot;
 use crate::observe::Observer;
 use crate::operations::check::findings::{Findings, Progress};
 use crate::operations::check::references::References;
@@ -28,6 +30,7 @@ use crate::pipeline::budget::Budget;
 use crate::repository::Repository;
 use crate::repository::chunks::ChunkReader;
 use crate::repository::index::Index;
+use crate::repository::snapshots::{self, SnapshotList};
 
 /// How thorough a check is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -98,13 +101,45 @@ pub struct CheckReport {
 impl CheckReport {
     /// True if everything can be restored.
     pub fn is_sound(&self) -> bool {
-        let harmless = |finding: &Finding| {
-            matches!(
-                finding.kind,
-                FindingKind::Unreferenced | FindingKind::Rebuildable | FindingKind::Unreadable
-            )
+        self.findings
+            .iter()
+            .all(|finding| finding.kind.is_harmless())
+    }
+}
+
+impl FindingKind {
+    /// True if nothing that can be restored is lost by it.
+    pub(crate) fn is_harmless(self) -> bool {
+        matches!(
+            self,
+            Self::Unreferenced | Self::Rebuildable | Self::Unreadable
+        )
+    }
+}
+
+/// What the snapshots need, and of it what is lost. Those that a prune lets go meanwhile need
+/// nothing any more.
+fn collect(
+    reader: &ChunkReader<'_>,
+    packs: &packs::Packs,
+    list: &mut SnapshotList,
+    progress: &Progress<'_>,
+) -> Result<References> {
+    loop {
+        let references = References::collect(reader, packs, &list.snapshots, progress)?;
+        if references.lost.is_empty() {
+            return Ok(references);
+        }
+        let now = snapshots::list(reader.repository())?;
+        let before = list.snapshots.len();
+        let is_there = |snapshot: &Snapshot| {
+            let mut all = now.snapshots.iter().chain(&now.forgotten);
+            all.any(|other| other.session == snapshot.session)
         };
-        self.findings.iter().all(harmless)
+        list.snapshots.retain(is_there);
+        if list.snapshots.len() == before {
+            return Ok(references);
+        }
     }
 }
 
@@ -128,9 +163,14 @@ pub fn check(
     if let (Some(local), true) = (repository.local_index(), options.read_data) {
         local.state_damaged(packs.bad_copies());
     }
-    let list = objects::snapshots(repository, &progress, &mut findings)?;
-    let references = References::collect(&reader, &packs, &list.snapshots, &progress)?;
+    let mut list = objects::snapshots(repository, &progress, &mut findings)?;
+    // One that is forgotten can be brought back, as long as it is there.
+    list.snapshots.append(&mut list.forgotten);
+    let references = collect(&reader, &packs, &mut list, &progress)?;
     let mut damaged_snapshots = list.damaged.len() as u64;
+    // A snapshot that cannot be read may need anything.
+    let needs = |id: &ChunkId| !list.damaged.is_empty() || references.need(id);
+    packs.tell_missing(&reader, &index, needs, &mut findings)?;
     if references.lost.is_empty() {
         if list.damaged.is_empty() {
             packs.tell_unreferenced(&reader, &references, &mut findings)?;

@@ -17,6 +17,7 @@ pub mod list;
 pub mod map_volume;
 pub mod merge;
 pub mod prune;
+pub mod repair_index;
 pub mod restore;
 pub mod restore_volume;
 pub mod select;

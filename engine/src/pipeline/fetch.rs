@@ -15,6 +15,9 @@ const REQUEST_LEN_MAX: u64 = 2 * MIB as u64;
 /// Bytes between two wanted frames that are cheaper read than skipped.
 const GAP_LEN_MAX: u64 = 128 * KIB as u64;
 
+/// How often what a request wants is looked for elsewhere because its pack is gone.
+const MOVES_MAX: u32 = 4;
+
 /// A chunk that is wanted, and what the caller wants it for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<T> {
@@ -98,16 +101,54 @@ fn requests_of<T>(reader: &ChunkReader<'_>, wanted: &[Wanted<T>]) -> Vec<Range<u
     requests
 }
 
+/// Where everything lies that a request wants from a pack that is gone, in the order of packs;
+/// nothing if some of it is nowhere else.
+fn moved<T: Copy>(
+    reader: &ChunkReader<'_>,
+    wanted: &[Wanted<T>],
+) -> Result<Option<Vec<Wanted<T>>>> {
+    let mut moved = wanted.to_vec();
+    for chunk in &mut moved {
+        match reader.find_moved(&chunk.id, PackClass::Data, chunk.place.frame)? {
+            Some(place) => chunk.place = place,
+            None => return Ok(None),
+        }
+    }
+    moved.sort_unstable_by_key(|chunk| (chunk.place.frame, chunk.place.offset));
+    Ok(Some(moved))
+}
+
 fn fetch_request<T: Copy>(
     reader: &ChunkReader<'_>,
     wanted: &[Wanted<T>],
     buffers: &mut FrameBuffers,
     sink: &impl Fn(&Wanted<T>, Result<&[u8]>) -> Result<()>,
 ) -> Result<()> {
+    fetch_again(reader, wanted, buffers, sink, MOVES_MAX)
+}
+
+/// `moves`: how often the pack of a request may be gone, and what it held be looked for elsewhere.
+fn fetch_again<T: Copy>(
+    reader: &ChunkReader<'_>,
+    wanted: &[Wanted<T>],
+    buffers: &mut FrameBuffers,
+    sink: &impl Fn(&Wanted<T>, Result<&[u8]>) -> Result<()>,
+    moves: u32,
+) -> Result<()> {
     let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else {
         return Ok(());
     };
     let range = reader.read_frames(first.place.frame, last.place.frame, buffers);
+    let is_gone = |error: &Error| error.kind() == ErrorKind::NotFound;
+    if range.as_ref().is_err_and(is_gone)
+        && moves > 0
+        && let Some(moved) = moved(reader, wanted)?
+    {
+        let requests = requests_of(reader, &moved);
+        return requests.into_iter().try_for_each(|request| {
+            fetch_again(reader, &moved[request], buffers, sink, moves - 1)
+        });
+    }
     for of_frame in wanted.chunk_by(|a, b| a.place.frame == b.place.frame) {
         let frame = of_frame[0].place.frame;
         let opened = match &range {

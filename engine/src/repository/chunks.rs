@@ -1,26 +1,32 @@
 //! Reading chunks and pages: locate, fetch the frame, open it, verify the id.
 //!
-//! Every copy of an id is tried; what no copy gives is an error that names the id and the place.
+//! Every copy of an id is tried; what no copy gives is an error that names the id and the place. A
+//! prune may move frames meanwhile: a pack that is gone makes the reader look again at what there is.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::id::{ChunkId, PageId};
-use crate::format::name::PackClass;
+use crate::format::name::{ObjectName, PackClass};
 use crate::repository::Repository;
+pub use crate::repository::generations::FrameRef;
+use crate::repository::generations::Generations;
 use crate::repository::index::{Index, Location, is_missing_or_damaged};
 use crate::repository::object::{self, FrameCode};
 use crate::transform::compress::Decompressor;
+
+/// How often one read looks again because every copy that it knew of was gone.
+const LOOKS_PER_READ_MAX: u32 = 8;
 
 /// Reads chunks and pages of one repository; shared by threads.
 pub struct ChunkReader<'r> {
     repository: &'r Repository,
     index: &'r Index,
-    /// What the tables of unindexed packs know; read when the index misses an id.
-    uncovered: OnceLock<Index>,
+    /// What it knows, and what it finds when the index misses an id or a pack is gone.
+    known: Generations<'r>,
     cache: Mutex<FrameCache>,
     /// Of threads that read pages; as many as read at once.
     buffers: Mutex<Vec<FrameBuffers>>,
@@ -43,14 +49,6 @@ struct FrameCache {
     clock: u64,
     bytes: usize,
     bytes_max: usize,
-}
-
-/// A frame, by the index that knows it and its number there; ordered as the packs are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FrameRef {
-    /// True if only the table of its pack knows it, and no index run.
-    uncovered: bool,
-    number: u32,
 }
 
 /// One copy of a chunk, in few bytes.
@@ -92,7 +90,7 @@ impl<'r> ChunkReader<'r> {
         Self {
             repository,
             index,
-            uncovered: OnceLock::new(),
+            known: Generations::new(index),
             cache,
             buffers: Mutex::default(),
         }
@@ -106,54 +104,51 @@ impl<'r> ChunkReader<'r> {
     /// The copies of a chunk or page that are known, those in unindexed packs included if there
     /// is no other.
     pub fn locate(&self, id: &ChunkId) -> Result<Vec<Location>> {
-        let found: Vec<_> = self.index.locate(id).collect();
+        let found = self.known.copies(id);
         if found.is_empty() {
-            self.locate_uncovered(id)
-        } else {
-            Ok(found)
+            return self.locate_all(id);
         }
+        Ok(found.into_iter().map(|(_, copy)| copy).collect())
     }
 
     /// Every copy of a chunk or page, those in unindexed packs included.
     pub fn locate_all(&self, id: &ChunkId) -> Result<Vec<Location>> {
-        let mut found: Vec<_> = self.index.locate(id).collect();
-        found.extend(self.locate_uncovered(id)?);
-        Ok(found)
+        self.look_once()?;
+        let found = self.known.copies(id);
+        Ok(found.into_iter().map(|(_, copy)| copy).collect())
     }
 
-    fn locate_uncovered(&self, id: &ChunkId) -> Result<Vec<Location>> {
-        if self.uncovered.get().is_none() {
-            let (backend, keys) = (self.repository.backend(), self.repository.keys());
-            let loaded = self.index.load_uncovered(backend, keys)?;
-            let _ = self.uncovered.set(loaded);
-        }
-        self.index.ensure_whole()?;
-        Ok(self
-            .uncovered
-            .get()
-            .into_iter()
-            .flat_map(|index| index.locate(id))
-            .collect())
+    /// Finds what took the place of packs that are gone, unless that was done.
+    pub(crate) fn look_for(&self, gone: &[ObjectName]) -> Result<()> {
+        self.known.look_for(self.repository, gone)
+    }
+
+    fn look_once(&self) -> Result<()> {
+        self.known.look_once(self.repository)?;
+        self.index.ensure_whole()
     }
 
     /// A copy of the chunk `id` of `class`, if one is known.
     pub fn find(&self, id: &ChunkId, class: PackClass) -> Result<Option<ChunkPlace>> {
-        let place = |uncovered| {
-            move |location: Location| ChunkPlace {
-                frame: FrameRef {
-                    uncovered,
-                    number: location.frame_number,
-                },
-                offset: location.offset,
-                len: location.len,
-            }
-        };
-        let of_class = |location: &Location| location.pack.class == class;
-        if let Some(found) = self.index.locate(id).find(of_class) {
-            return Ok(Some(place(false)(found)));
+        let mut found = self.known.copy(id, class);
+        if found.is_none() {
+            self.look_once()?;
+            found = self.known.copy(id, class);
         }
-        let found = self.locate_uncovered(id)?.into_iter().find(of_class);
-        Ok(found.map(place(true)))
+        Ok(found.map(place_of))
+    }
+
+    /// The same, once the pack of `gone` was found gone: a copy in a pack that may be there.
+    pub fn find_moved(
+        &self,
+        id: &ChunkId,
+        class: PackClass,
+        gone: FrameRef,
+    ) -> Result<Option<ChunkPlace>> {
+        self.look_for(&[self.frame(gone).pack.name()])?;
+        let found = self.known.copy(id, class);
+        let found = found.filter(|(_, copy)| !self.known.is_gone(&copy.pack.name()));
+        Ok(found.map(place_of))
     }
 
     /// First byte of a frame in its pack, and the first behind it.
@@ -164,7 +159,7 @@ impl<'r> ChunkReader<'r> {
 
     /// True if two frames lie in one pack.
     pub fn same_pack(&self, one: FrameRef, other: FrameRef) -> bool {
-        one.uncovered == other.uncovered && self.frame(one).pack == self.frame(other).pack
+        one.is_of_same_generation(other) && self.frame(one).pack == self.frame(other).pack
     }
 
     /// Reads everything from one frame to another of the same pack; gives where the range begins.
@@ -222,14 +217,7 @@ impl<'r> ChunkReader<'r> {
     }
 
     fn frame(&self, frame: FrameRef) -> Location {
-        let index = if frame.uncovered {
-            self.uncovered.get()
-        } else {
-            Some(self.index)
-        };
-        index
-            .and_then(|index| index.frame(frame.number))
-            .expect("a frame is named by an index that showed it")
+        self.known.frame(frame)
     }
 
     /// The page `id`, verified.
@@ -243,34 +231,39 @@ impl<'r> ChunkReader<'r> {
     }
 
     fn read(&self, id: &ChunkId, class: PackClass) -> Result<Vec<u8>> {
-        let mut locations = self.locate(id)?;
         let mut last_error = None;
-        let mut tried_uncovered = false;
-        loop {
-            for location in locations
-                .iter()
-                .filter(|location| location.pack.class == class)
-            {
-                match self.read_copy(id, location) {
+        let mut tried = Vec::new();
+        for _ in 0..LOOKS_PER_READ_MAX {
+            let mut gone = Vec::new();
+            for (frame, copy) in self.known.copies(id) {
+                if copy.pack.class != class || tried.contains(&frame) {
+                    continue;
+                }
+                tried.push(frame);
+                match self.read_copy(id, frame, &copy) {
                     Ok(bytes) => return Ok(bytes),
-                    Err(error) if is_missing_or_damaged(&error) => last_error = Some(error),
+                    Err(error) if is_missing_or_damaged(&error) => {
+                        if error.kind() == ErrorKind::NotFound {
+                            gone.push(copy.pack.name());
+                        }
+                        last_error = Some(error);
+                    }
                     Err(error) => return Err(error),
                 }
             }
-            if tried_uncovered {
-                return Err(lost(id, class, last_error));
+            self.look_once()?;
+            self.look_for(&gone)?;
+            let is_untried = |(frame, copy): &(FrameRef, Location)| {
+                copy.pack.class == class && !tried.contains(frame)
+            };
+            if !self.known.copies(id).iter().any(is_untried) {
+                break;
             }
-            tried_uncovered = true;
-            locations = self.locate_uncovered(id)?;
         }
+        Err(lost(id, class, last_error))
     }
 
-    fn read_copy(&self, id: &ChunkId, location: &Location) -> Result<Vec<u8>> {
-        let uncovered = !self.index.locate(id).any(|known| known == *location);
-        let key = FrameRef {
-            uncovered,
-            number: location.frame_number,
-        };
+    fn read_copy(&self, id: &ChunkId, key: FrameRef, location: &Location) -> Result<Vec<u8>> {
         let cached = self.cache.lock().get(key);
         let plain = match cached {
             Some(plain) => plain,
@@ -361,6 +354,14 @@ impl<'r> ChunkReader<'r> {
             offset,
             len,
         }
+    }
+}
+
+fn place_of((frame, copy): (FrameRef, Location)) -> ChunkPlace {
+    ChunkPlace {
+        frame,
+        offset: copy.offset,
+        len: copy.len,
     }
 }
 

@@ -228,6 +228,16 @@ pub struct ObjectKeys {
     pub table: Sealer,
 }
 
+/// What a new object is sealed with that holds frames of other objects alone.
+pub(crate) struct TableKeys {
+    /// Its header, encoded.
+    pub header: [u8; crate::format::envelope::HEADER_LEN],
+    /// Itself as an origin: of no frame, so that it commits to no key.
+    pub origin: Origin,
+    /// Seals its table.
+    pub table: Sealer,
+}
+
 impl Keys {
     /// The keys behind the secrets of a slot.
     pub(crate) fn from_bundle(bundle: &Bundle, repository: RepositoryId) -> Self {
@@ -306,20 +316,31 @@ impl Keys {
 
     /// Fresh keys for one new object of `kind`.
     pub(crate) fn new_object(&self, kind: SealedKind, config: &Config) -> Result<ObjectKeys> {
-        let aead = Aead::from_byte(config.aead).unwrap_or(Aead::Aes256Gcm);
+        let TableKeys {
+            header,
+            mut origin,
+            table,
+        } = self.new_table(kind, config)?;
+        let aead = aead_of(config);
+        let classes = self.classes(config)?;
+        let frame_key = derive::frame_key(classes.frames(kind), &origin.salt);
+        origin.commitment = derive::commitment(&frame_key);
+        let binding = self.binding(kind, Part::Frame, origin.salt);
+        Ok(ObjectKeys {
+            header,
+            origin,
+            frames: Sealer::new(aead, &frame_key, binding),
+            verify: Unsealer::new(aead, &frame_key, binding),
+            table,
+        })
+    }
+
+    /// Fresh keys for one new object of `kind` that seals no frame: no data class key is used.
+    pub(crate) fn new_table(&self, kind: SealedKind, config: &Config) -> Result<TableKeys> {
+        let aead = aead_of(config);
         let salt = random()?;
-        let classes = self.epoch(config.epoch).ok_or_else(|| {
-            let detail = format!("key slot lacks epoch {}", config.epoch);
-            Error::new(ErrorKind::WrongKey, Place::Repository, detail)
-        })?;
-        let frame_key = derive::frame_key(classes.frames(kind), &salt);
-        let table_key = derive::table_key(&classes.meta, &salt);
-        let binding = Binding {
-            repository: self.repository,
-            kind: kind as u8,
-            part: Part::Frame,
-            salt,
-        };
+        let table_key = derive::table_key(&self.classes(config)?.meta, &salt);
+        let binding = self.binding(kind, Part::Table, salt);
         let header = Header {
             kind,
             aead: aead as u8,
@@ -328,26 +349,33 @@ impl Keys {
             salt,
             commitment: derive::commitment(&table_key),
         };
-        let commitment = derive::commitment(&frame_key);
-        Ok(ObjectKeys {
+        Ok(TableKeys {
             header: header.encode(),
             origin: Origin {
                 salt,
-                commitment,
+                commitment: Origin::NO_COMMITMENT,
                 epoch: config.epoch,
                 aead: aead as u8,
             },
-            frames: Sealer::new(aead, &frame_key, binding),
-            verify: Unsealer::new(aead, &frame_key, binding),
-            table: Sealer::new(
-                aead,
-                &table_key,
-                Binding {
-                    part: Part::Table,
-                    ..binding
-                },
-            ),
+            table: Sealer::new(aead, &table_key, binding),
         })
+    }
+
+    /// The class keys of new objects.
+    fn classes(&self, config: &Config) -> Result<&EpochKeys> {
+        self.epoch(config.epoch).ok_or_else(|| {
+            let detail = format!("key slot lacks epoch {}", config.epoch);
+            Error::new(ErrorKind::WrongKey, Place::Repository, detail)
+        })
+    }
+
+    fn binding(&self, kind: SealedKind, part: Part, salt: [u8; 32]) -> Binding {
+        Binding {
+            repository: self.repository,
+            kind: kind as u8,
+            part,
+            salt,
+        }
     }
 
     /// Opens frames of `kind` that were sealed in `origin`.
@@ -364,13 +392,7 @@ impl Keys {
         if derive::commitment(&key) != origin.commitment {
             return Err(KeyError::Commitment);
         }
-        let (repository, salt) = (self.repository, origin.salt);
-        let binding = Binding {
-            repository,
-            kind: kind as u8,
-            part: Part::Frame,
-            salt,
-        };
+        let binding = self.binding(kind, Part::Frame, origin.salt);
         Ok(Unsealer::new(aead, &key, binding))
     }
 
@@ -387,19 +409,18 @@ impl Keys {
         if derive::commitment(&key) != header.commitment {
             return Err(KeyError::Commitment);
         }
-        let (repository, salt) = (self.repository, header.salt);
-        let binding = Binding {
-            repository,
-            kind: header.kind as u8,
-            part: Part::Table,
-            salt,
-        };
+        let binding = self.binding(header.kind, Part::Table, header.salt);
         Ok(Unsealer::new(aead, &key, binding))
     }
 
     fn epoch(&self, epoch: u32) -> Option<&EpochKeys> {
         self.epochs.iter().find(|keys| keys.epoch == epoch)
     }
+}
+
+/// The algorithm of new objects.
+fn aead_of(config: &Config) -> Aead {
+    Aead::from_byte(config.aead).unwrap_or(Aead::Aes256Gcm)
 }
 
 impl EpochKeys {

@@ -16,9 +16,11 @@
 
 pub mod chunks;
 pub mod frame_writer;
+pub(crate) mod generations;
 pub mod index;
 pub mod keys;
 pub mod manifest;
+pub(crate) mod moved;
 pub mod object;
 pub mod pack;
 pub mod prunes;

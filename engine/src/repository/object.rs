@@ -9,10 +9,10 @@ use crate::format::name::ObjectName;
 use crate::format::table::{Codec, Frame, Origin, Table, TableName};
 use crate::format::{DecodeError, Decoded};
 use crate::limits::{FRAME_LEN_TARGET, OBJECT_LEN_LIMIT, PACK_LEN_TARGET, SNAPSHOT_LEN_LIMIT};
-use crate::repository::keys::{KeyError, Keys, ObjectKeys};
+use crate::repository::keys::{KeyError, Keys};
 use crate::storage::Backend;
 use crate::transform::compress::{Compressor, Decompressor};
-use crate::transform::seal::Unsealer;
+use crate::transform::seal::{Sealer, Unsealer};
 
 /// How much of an object's end is read in the hope that it holds table and trailer.
 const TAIL_GUESS: usize = 64 * 1024;
@@ -57,22 +57,22 @@ pub(crate) fn encode(
         frames,
         chunks: Vec::new(),
     };
-    append_table_and_trailer(&object, &table, &mut out);
+    append_table_and_trailer(&object.table, &table, &mut out);
     Ok(out)
 }
 
-/// Ends an object whose header and frames are in `out`.
-pub(crate) fn append_table_and_trailer(object: &ObjectKeys, table: &Table, out: &mut Vec<u8>) {
-    append_encoded_table(object, table.encode(), out);
+/// Ends an object whose header and frames are in `out`; `sealer` is that of its table.
+pub(crate) fn append_table_and_trailer(sealer: &Sealer, table: &Table, out: &mut Vec<u8>) {
+    append_encoded_table(sealer, table.encode(), out);
 }
 
 /// The same, for a table that is bytes already; tests seal tables that no [`Table`] encodes to.
-pub(crate) fn append_encoded_table(object: &ObjectKeys, table: Vec<u8>, out: &mut Vec<u8>) {
+pub(crate) fn append_encoded_table(sealer: &Sealer, table: Vec<u8>, out: &mut Vec<u8>) {
     let table_offset = out.len();
     let mut sealed = table;
     let padding = padding_for(table_offset + sealed.len() + TAG_LEN, PACK_LEN_TARGET);
     sealed.resize(sealed.len() + padding + TAG_LEN, 0);
-    object.table.seal(object.table.take_turn(), &mut sealed);
+    sealer.seal(sealer.take_turn(), &mut sealed);
     out.extend_from_slice(&sealed);
     let trailer = Trailer::of(out, table_offset);
     trailer.encode_into(out);
@@ -114,11 +114,18 @@ pub fn open(
     let end = &end[end.len() - wanted..];
     let mut header = [0; HEADER_LEN];
     backend.get_range(name, 0, &mut header)?;
-    open_parts(keys, name, &header, end, object_len)
+    let object = open_parts(keys, name, &header, end, object_len)?;
+    check_commitment(keys, &object).map(|()| object)
 }
 
 /// Opens an object that is in memory whole.
 pub fn open_bytes(keys: &Keys, name: &ObjectName, bytes: &[u8]) -> Result<OpenedObject> {
+    let object = open_table(keys, name, bytes)?;
+    check_commitment(keys, &object).map(|()| object)
+}
+
+/// The same, for one who opens no frame and needs no key of frames.
+pub(crate) fn open_table(keys: &Keys, name: &ObjectName, bytes: &[u8]) -> Result<OpenedObject> {
     let decode = || -> Decoded<(&[u8], Tail)> {
         if (bytes.len() as u64) < OBJECT_LEN_MIN {
             return Err(DecodeError::Truncated);
@@ -160,7 +167,7 @@ fn open_parts(
     let is_pack = header.kind.is_pack();
     let table = Table::decode(plain, TableName::of(name), tail.table_offset, is_pack);
     let table = table.map_err(|error| damaged(name, error))?;
-    check_first_origin(keys, name, &header, &table)?;
+    check_first_origin(name, &header, &table)?;
     Ok(OpenedObject {
         name: *name,
         header,
@@ -179,14 +186,8 @@ pub(crate) fn table_unsealer(keys: &Keys, name: &ObjectName, header: &Header) ->
         .map_err(|error| key_error(name, error))
 }
 
-/// Origin 0 is the object itself, and its frame key is the one that the table commits to; if all
-/// frames were moved here, the table may commit to none.
-fn check_first_origin(
-    keys: &Keys,
-    name: &ObjectName,
-    header: &Header,
-    table: &Table,
-) -> Result<()> {
+/// Origin 0 is the object itself; it commits to no key only if it seals no frame.
+fn check_first_origin(name: &ObjectName, header: &Header, table: &Table) -> Result<()> {
     let own = (header.salt, header.epoch, header.aead);
     let first = table.origins.first();
     let first = first.filter(|origin| (origin.salt, origin.epoch, origin.aead) == own);
@@ -196,12 +197,22 @@ fn check_first_origin(
             DecodeError::Malformed("first origin is another object"),
         )
     })?;
-    if first.commitment == Origin::NO_COMMITMENT && table.moved_all() {
-        return Ok(());
+    match first.commitment == Origin::NO_COMMITMENT && !table.is_all_moved() {
+        true => Err(key_error(name, KeyError::Commitment)),
+        false => Ok(()),
     }
-    keys.frame_unsealer(header.kind, first)
-        .map(drop)
-        .map_err(|error| key_error(name, error))
+}
+
+/// The frame key of an object is the one that its table commits to.
+fn check_commitment(keys: &Keys, object: &OpenedObject) -> Result<()> {
+    let own = object.table.origins.first();
+    let own = own.filter(|origin| origin.commitment != Origin::NO_COMMITMENT);
+    own.map_or(Ok(()), |own| {
+        let unsealer = keys.frame_unsealer(object.header.kind, own);
+        unsealer
+            .map(drop)
+            .map_err(|error| key_error(&object.name, error))
+    })
 }
 
 /// Reads a small object whole and gives its kind and payload.

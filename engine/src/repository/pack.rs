@@ -20,7 +20,7 @@ use crate::repository::object;
 use crate::transform::seal::Turn;
 
 /// A pack is closed at this many chunks, so that its table stays below a megabyte.
-const PACK_CHUNKS_MAX: usize = 16 * 1024;
+pub(crate) const PACK_CHUNKS_MAX: usize = 16 * 1024;
 /// Room behind the target: one longest usual frame, the table, the trailer.
 const ROOM_BEHIND: usize = 2 * FRAME_LEN_TARGET + 1024 * 1024;
 
@@ -149,7 +149,7 @@ impl PackAppender {
         let pack = match &*open {
             Some(pack) => Arc::clone(pack),
             None => {
-                let object = keys.new_object(self.sealed_kind(), config)?;
+                let object = keys.new_object(sealed_kind(self.class), config)?;
                 let pack = Arc::new(GrowingPack::new(new_name()?, object, self.spare_buffer()));
                 *open = Some(Arc::clone(&pack));
                 pack
@@ -188,12 +188,13 @@ impl PackAppender {
             BytesMut::zeroed(self.pack_len_target.min(PACK_LEN_TARGET) + ROOM_BEHIND)
         })
     }
+}
 
-    fn sealed_kind(&self) -> SealedKind {
-        match self.class {
-            PackClass::Data => SealedKind::DataPack,
-            PackClass::Meta => SealedKind::MetaPack,
-        }
+/// The kind of a pack of `class`.
+pub(crate) fn sealed_kind(class: PackClass) -> SealedKind {
+    match class {
+        PackClass::Data => SealedKind::DataPack,
+        PackClass::Meta => SealedKind::MetaPack,
     }
 }
 
@@ -274,7 +275,7 @@ impl FullPack {
             frames: std::mem::take(&mut state.frames),
             chunks: std::mem::take(&mut state.chunks),
         };
-        object::append_table_and_trailer(&self.pack.keys, &table, &mut bytes);
+        object::append_table_and_trailer(&self.pack.keys.table, &table, &mut bytes);
         EncodedPack {
             name: self.pack.name,
             bytes,

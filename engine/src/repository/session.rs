@@ -14,12 +14,13 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::entry::Timestamp;
 use crate::format::envelope::SealedKind;
 use crate::format::id::{ChunkId, SessionId};
+use crate::format::index_run::IndexRun;
 use crate::format::name::{ObjectKind, ObjectName, PackClass};
 use crate::format::snapshot::{Intent, Root, Snapshot};
 use crate::format::table::TableName;
 use crate::limits::{FRAME_LEN_TARGET, INDEX_EVERY_PACKS, INDEX_RUN_ENTRIES_MAX, PACK_LEN_TARGET};
 use crate::repository::index::{Index, LocalIndex, RunBuilder};
-use crate::repository::pack::{CodedFrame, FullPack, PackAppender, SealedFrame};
+use crate::repository::pack::{CodedFrame, EncodedPack, FullPack, PackAppender, SealedFrame};
 use crate::repository::prunes::{self, Prunes};
 use crate::repository::snapshots::{self, SnapshotList};
 use crate::repository::{Repository, new_session_id, object};
@@ -239,15 +240,24 @@ impl<'r> Session<'r> {
     /// of what was stored, bytes.
     pub(crate) fn store_pack(&self, pack: FullPack) -> Result<u64> {
         let pack = pack.encode();
+        let stored = self.store_encoded(&pack)?;
+        if let ObjectName::Pack { class, .. } = pack.name {
+            self.appender(class).recycle(pack.bytes);
+        }
+        Ok(stored)
+    }
+
+    /// Stores a pack of frames that were sealed elsewhere, as [`Self::store_pack`] does.
+    pub(crate) fn store_moved(&self, pack: &EncodedPack) -> Result<u64> {
+        self.store_encoded(pack)
+    }
+
+    fn store_encoded(&self, pack: &EncodedPack) -> Result<u64> {
         self.repository.backend().put(&pack.name, &pack.bytes)?;
         let object_len = pack.bytes.len() as u64;
         self.stored_bytes.fetch_add(object_len, Ordering::Relaxed);
         let mut run = self.run.lock();
         run.add(&pack.name, object_len, &pack.table);
-        let ObjectName::Pack { class, .. } = pack.name else {
-            unreachable!("a pack has a pack's name")
-        };
-        self.appender(class).recycle(pack.bytes);
         let due = run.pack_count() >= self.options.index_every_packs as usize
             || run.len() >= INDEX_RUN_ENTRIES_MAX / 2;
         let run_len = match due {
@@ -257,11 +267,17 @@ impl<'r> Session<'r> {
         Ok(object_len + run_len)
     }
 
-    /// Makes all packs durable, then stores the run that names them (W3). Gives its length, bytes.
     fn store_run(&self, run: RunBuilder) -> Result<u64> {
         if run.pack_count() == 0 {
             return Ok(0);
         }
+        self.put_run(run.finish(TableName::NONE))
+            .map(|(_, run_len)| run_len)
+    }
+
+    /// Makes all packs durable, then stores a run that names them (W3), under the next name of
+    /// this session. Gives the name, and the stored length, bytes.
+    pub(crate) fn put_run(&self, mut run: IndexRun) -> Result<(ObjectName, u64)> {
         let backend = self.repository.backend();
         backend.sync()?;
         let number = self.runs_stored.fetch_add(1, Ordering::Relaxed);
@@ -269,7 +285,7 @@ impl<'r> Session<'r> {
             session: self.id,
             number,
         };
-        let run = run.finish(TableName::of(&name));
+        run.name = TableName::of(&name);
         let bytes = self.encode(SealedKind::IndexRun, &name, &run.encode())?;
         backend.put(&name, &bytes)?;
         if let Some(local) = self.repository.local_index() {
@@ -278,7 +294,7 @@ impl<'r> Session<'r> {
         }
         let run_len = bytes.len() as u64;
         self.stored_bytes.fetch_add(run_len, Ordering::Relaxed);
-        Ok(run_len)
+        Ok((name, run_len))
     }
 
     /// Stores the packs that are still open, and the last index run; all durable afterwards. No
@@ -352,6 +368,13 @@ impl<'r> Session<'r> {
         }
     }
 
+    /// Ends without a snapshot: everything is durable and indexed afterwards. The intent stays,
+    /// for whoever knows when it is not needed any more; gives its name.
+    pub(crate) fn finish_without_snapshot(self) -> Result<ObjectName> {
+        self.flush()?;
+        Ok(ObjectName::Intent(self.id))
+    }
+
     /// Ends without a snapshot. What was stored stays usable for the next session, as far as the
     /// backend still works.
     pub(crate) fn abandon(self) {
@@ -380,7 +403,8 @@ impl<'r> Session<'r> {
         }
     }
 
-    fn new_pack_name(&self, class: PackClass) -> Result<ObjectName> {
+    /// The next name of a pack of this session.
+    pub(crate) fn new_pack_name(&self, class: PackClass) -> Result<ObjectName> {
         let number = self.packs_begun.fetch_add(1, Ordering::Relaxed);
         if number == u32::MAX {
             let detail = "has used all its pack numbers";

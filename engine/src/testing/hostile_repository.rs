@@ -314,7 +314,7 @@ impl Damaged<'_> {
         out[..new.header.len()].copy_from_slice(&new.header);
         let mut table = object.table.encode();
         self.choices.change(&mut table);
-        object::append_encoded_table(&new, table, &mut out);
+        object::append_encoded_table(&new.table, table, &mut out);
         self.objects[at].1 = out.into();
     }
 
@@ -362,7 +362,7 @@ impl Damaged<'_> {
             frames: vec![frame],
             chunks: vec![TableChunk { id, len }],
         };
-        object::append_encoded_table(&object, table.encode(), &mut out);
+        object::append_encoded_table(&object.table, table.encode(), &mut out);
         self.objects.push((name, out.into()));
     }
 

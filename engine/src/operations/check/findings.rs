@@ -26,7 +26,8 @@ pub(super) struct Findings {
 pub(super) type FindingNumber = usize;
 
 impl Findings {
-    /// Adds a finding. Of one subject the first is kept: what comes later follows from it.
+    /// Adds a finding. Of one subject the first is kept, what comes later follows from it; but a
+    /// loss takes the place of what was thought to be of no danger.
     pub(super) fn add(
         &mut self,
         kind: FindingKind,
@@ -34,6 +35,13 @@ impl Findings {
         detail: impl Into<String>,
     ) -> FindingNumber {
         let subject = subject.to_string();
+        if let Some(&number) = self.by_subject.get(&subject) {
+            let finding = &mut self.list[number];
+            if finding.kind.is_harmless() && !kind.is_harmless() {
+                (finding.kind, finding.detail) = (kind, detail.into());
+            }
+            return number;
+        }
         *self.by_subject.entry(subject.clone()).or_insert_with(|| {
             self.list.push(Finding {
                 kind,

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::envelope::HEADER_LEN;
 use crate::format::id::{ChunkId, SessionId};
 use crate::format::name::{ObjectKind, ObjectName, PackClass};
@@ -18,6 +18,7 @@ use crate::repository::chunks::{ChunkReader, FrameBuffers};
 use crate::repository::index::{Index, Location, is_missing_or_damaged};
 use crate::repository::keys::Keys;
 use crate::repository::object::{self, FrameCode, OpenedObject};
+use crate::repository::prunes::Prunes;
 use crate::storage::Backend;
 use crate::storage::ObjectInfo;
 use crate::transform::compress::Decompressor;
@@ -27,6 +28,8 @@ pub(super) struct Packs {
     listed: Vec<ObjectInfo>,
     /// Named by the index and not there.
     missing: HashSet<ObjectName>,
+    /// Condemned by a prune that is not done: nothing needs them, and they may go at any time.
+    condemned: HashSet<ObjectName>,
     /// Copies of chunks and pages that cannot be read.
     bad_copies: HashSet<(ObjectName, ChunkId)>,
     /// Sessions that were committed.
@@ -38,6 +41,8 @@ pub(super) struct Packs {
 struct Surveyed {
     /// Why it is not as it should be.
     damage: Option<Error>,
+    /// It went since it was listed.
+    gone: bool,
     /// Its header, trailer or table cannot be read.
     closed: bool,
     /// Chunks and pages in it that cannot be read.
@@ -88,19 +93,26 @@ pub(super) fn survey(
         Buffers::default,
         |b, info| surveyor.pack(b, info),
     )?;
-    let there: HashSet<_> = listed.iter().map(|info| info.name).collect();
+    let both = listed.iter().zip(&surveyed);
+    let there = both.filter(|(_, surveyed)| !surveyed.gone);
+    let there: HashSet<_> = there.map(|(info, _)| info.name).collect();
     let named = index.packs().map(|pack| pack.name());
     let mut packs = Packs {
         missing: named.filter(|name| !there.contains(name)).collect(),
+        condemned: Prunes::read(reader.repository())?.condemned().collect(),
         committed: committed.collect(),
         bad_copies: HashSet::new(),
         listed,
     };
-    packs.tell_missing(findings);
+    // A prune may have moved what they held.
+    reader.look_for(&packs.missing.iter().copied().collect::<Vec<_>>())?;
     let mut closed = HashSet::new();
     for (info, surveyed) in packs.listed.clone().iter().zip(surveyed) {
         if surveyed.closed {
             closed.insert(info.name);
+        }
+        if surveyed.gone {
+            continue;
         }
         let indexed = surveyor.indexed.contains_key(&info.name);
         packs.tell(info, surveyed, indexed, findings);
@@ -132,6 +144,10 @@ impl Surveyor<'_> {
         };
         let surveyed = match looked {
             Ok(surveyed) => surveyed,
+            Err(error) if error.kind() == ErrorKind::NotFound => Surveyed {
+                gone: true,
+                ..Surveyed::default()
+            },
             Err(error) if is_missing_or_damaged(&error) => Surveyed {
                 damage: Some(self.with_lengths(info, error)),
                 closed: true,
@@ -175,9 +191,9 @@ impl Surveyor<'_> {
         self.verify_frames(&pack, buffers, &mut damage, &mut bad);
         Ok(Surveyed {
             damage,
-            closed: false,
             bad,
             index_differs: self.differs(info, &pack.table),
+            ..Surveyed::default()
         })
     }
 
@@ -296,6 +312,50 @@ impl Packs {
         self.missing.contains(name)
     }
 
+    /// Names the packs that the index speaks of and that are not there: missing if something was
+    /// in them that is needed and of which there is no other good copy. `needs` tells what is.
+    pub(super) fn tell_missing(
+        &self,
+        reader: &ChunkReader<'_>,
+        index: &Index,
+        needs: impl Fn(&ChunkId) -> bool,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let missing = self.missing.difference(&self.condemned);
+        let missing: BTreeSet<_> = missing.copied().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let mut needed = HashSet::new();
+        for (id, copy) in index.locations() {
+            let name = copy.pack.name();
+            if !missing.contains(&name) || needed.contains(&name) || !needs(&id) {
+                continue;
+            }
+            let copies = reader.locate_all(&id)?;
+            let mut others = copies
+                .iter()
+                .filter(|other| (other.pack.class, other.len) == (copy.pack.class, copy.len));
+            if !others.any(|other| self.is_good(&id, other)) {
+                needed.insert(name);
+            }
+        }
+        for name in missing {
+            let (kind, detail) = match needed.contains(&name) {
+                true => (
+                    FindingKind::Missing,
+                    "the index names it and it is not there",
+                ),
+                false => (
+                    FindingKind::Rebuildable,
+                    "the index names it, it is not there, and nothing needs it; run repair index",
+                ),
+            };
+            findings.add(kind, name, detail);
+        }
+        Ok(())
+    }
+
     /// Names the packs that hold nothing that a snapshot needs, by session.
     pub(super) fn tell_unreferenced(
         &self,
@@ -333,17 +393,6 @@ impl Packs {
         Ok(())
     }
 
-    fn tell_missing(&self, findings: &mut Findings) {
-        let sorted: BTreeSet<_> = self.missing.iter().collect();
-        for name in sorted {
-            findings.add(
-                FindingKind::Missing,
-                name,
-                "the index names it and it is not there",
-            );
-        }
-    }
-
     fn tell(
         &mut self,
         info: &ObjectInfo,
@@ -354,13 +403,16 @@ impl Packs {
         let committed = session_of(&info.name).is_some_and(|id| self.committed.contains(&id));
         if let Some(error) = &surveyed.damage {
             // What an interrupted session left behind may be torn: nobody was promised anything.
-            let kind = match committed || indexed {
+            // What a prune condemned is not needed; if it is, its loss is found and told.
+            let condemned = self.condemned.contains(&info.name);
+            let kind = match (committed || indexed) && !condemned {
                 true => FindingKind::Damaged,
                 false => FindingKind::Unreferenced,
             };
             findings.add(kind, info.name, walk::with_causes(error));
         } else if surveyed.index_differs {
-            let detail = "the index says something else than the table of this pack";
+            let detail = "the index says something else than the table of this pack; run repair index \
+                 --rebuild";
             findings.add(FindingKind::Rebuildable, info.name, detail);
         }
         let bad = surveyed.bad.into_iter().map(|id| (info.name, id));
@@ -416,7 +468,8 @@ impl Packs {
             }
         }
         for (session, count) in counts {
-            let detail = format!("{count} packs of this session are in no index run");
+            let detail =
+                format!("{count} packs of this session are in no index run; run repair index");
             findings.add(FindingKind::Rebuildable, format!("index/{session}"), detail);
         }
     }

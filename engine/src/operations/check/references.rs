@@ -73,10 +73,14 @@ impl References {
         Ok(collector.found)
     }
 
+    /// True if a snapshot needs this chunk or page.
+    pub(super) fn need(&self, id: &ChunkId) -> bool {
+        self.chunks.contains(id) || self.pages.contains(id)
+    }
+
     /// True if a snapshot needs something of the pack with this table.
     pub(super) fn need_any(&self, table: &Table) -> bool {
-        let mut ids = table.chunks.iter().map(|chunk| &chunk.id);
-        ids.any(|id| self.chunks.contains(id) || self.pages.contains(id))
+        table.chunks.iter().any(|chunk| self.need(&chunk.id))
     }
 
     /// A lost scan, or lost cuts, cost time with the next snapshot, not data.

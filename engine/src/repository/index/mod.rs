@@ -8,6 +8,8 @@
 //! bytes     a segment's bytes: in memory, or in a mapped file that is checked as it is read
 //! local     the segments that this machine keeps
 //! notes     what else it keeps about the repository
+//! rewrite   runs without the packs that are gone, and few instead of many
+//! replace   new runs proven to say what the old ones said, before those are deleted
 //! whole     the manifests whose chunks are known to be indexed
 //! damaged   the copies that a check has found damaged
 //! ```
@@ -24,13 +26,18 @@ mod local;
 #[cfg(test)]
 mod local_tests;
 mod notes;
+mod replace;
+pub(crate) mod rewrite;
+#[cfg(test)]
+mod rewrite_tests;
 mod runs;
 mod segment;
 mod whole;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 pub(crate) use self::local::LocalIndex;
+pub(crate) use self::replace::Replacer;
 pub(crate) use self::runs::{RunBuilder, read_run, run_of};
 
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -42,10 +49,13 @@ use crate::format::table::{Origin, TableName};
 use crate::repository::index::segment::Segment;
 use crate::repository::keys::Keys;
 use crate::repository::object;
+use crate::repository::pack::sealed_kind;
 use crate::storage::{Backend, ObjectInfo};
 
 /// A segment stays as it is while those behind it are smaller by this factor, all together.
 const GROWTH: u64 = 4;
+/// How often runs are listed again because some were gone when they were read.
+const LOAD_ATTEMPTS_MAX: u32 = 16;
 /// Entries that are gathered in memory before they become a segment: about 50 MB.
 const GATHERED_ENTRIES_MAX: usize = 1 << 20;
 
@@ -64,6 +74,13 @@ pub struct Location {
     pub offset: u32,
     /// Length, bytes.
     pub len: u32,
+}
+
+/// The runs and packs that a reader knows of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    runs: HashSet<TableName>,
+    packs: HashSet<ObjectName>,
 }
 
 /// All runs of a repository.
@@ -94,21 +111,35 @@ impl Index {
         keys: &Keys,
         local: Option<&LocalIndex>,
     ) -> Result<Self> {
-        let listed = backend.list(ObjectKind::Index)?;
+        let mut listed = backend.list(ObjectKind::Index)?;
         let names = listed.iter().map(|info| TableName::of(&info.name));
         let segments = local.map(|local| local.segments(&names.collect()));
         let mut gathered = Gathered::new(segments.unwrap_or_default(), local);
-        let covered = gathered.covered();
+        let mut seen = gathered.covered();
         let mut damaged_runs = Vec::new();
-        for ObjectInfo { name, .. } in listed {
-            if covered.contains(&TableName::of(&name)) {
-                continue;
+        for attempt in 1.. {
+            let mut gone = Vec::new();
+            for ObjectInfo { name, .. } in listed {
+                if seen.contains(&TableName::of(&name)) {
+                    continue;
+                }
+                match read_run(backend, keys, &name) {
+                    Ok(run) => gathered.add(run),
+                    Err(error) if error.kind() == ErrorKind::NotFound => {
+                        gone.push((name, error));
+                        continue;
+                    }
+                    Err(error) if is_missing_or_damaged(&error) => damaged_runs.push((name, error)),
+                    Err(error) => return Err(error),
+                }
+                seen.insert(TableName::of(&name));
             }
-            match read_run(backend, keys, &name) {
-                Ok(run) => gathered.add(run),
-                Err(error) if is_missing_or_damaged(&error) => damaged_runs.push((name, error)),
-                Err(error) => return Err(error),
+            // What was listed and is gone says the same in another run now.
+            if gone.is_empty() || attempt == LOAD_ATTEMPTS_MAX {
+                damaged_runs.extend(gone);
+                break;
             }
+            listed = backend.list(ObjectKind::Index)?;
         }
         Ok(Self {
             damaged_runs,
@@ -116,22 +147,26 @@ impl Index {
         })
     }
 
-    /// Reads the tables of all packs that no run speaks of. Packs that are damaged are passed
-    /// over.
-    pub(crate) fn load_uncovered(&self, backend: &dyn Backend, keys: &Keys) -> Result<Self> {
-        let covered: BTreeSet<_> = self.packs().map(IndexedPack::name).collect();
+    /// Reads what runs say of packs that are not `known`, and the tables of all packs that no run
+    /// speaks of; it is known afterwards. Gives it with the names of all packs that there are. What
+    /// is damaged is passed over.
+    pub(crate) fn load_beyond(
+        known: &mut Known,
+        backend: &dyn Backend,
+        keys: &Keys,
+    ) -> Result<(Self, HashSet<ObjectName>)> {
         let mut gathered = Gathered::new(Vec::new(), None);
-        for info in backend.list(ObjectKind::Pack)? {
-            if covered.contains(&info.name) {
-                continue;
-            }
-            match object::open(backend, keys, &info.name, info.len) {
-                Ok(pack) => gathered.add(run_of(&[(pack, info.len)])),
-                Err(error) if is_missing_or_damaged(&error) => {}
-                Err(error) => return Err(error),
+        for attempt in 1.. {
+            let runs_gone = known.add_runs(backend, keys, &mut gathered)?;
+            let listed = backend.list(ObjectKind::Pack)?;
+            let packs_gone = known.add_tables(&listed, backend, keys, &mut gathered)?;
+            // What was listed and is gone has copies that are listed now.
+            if !(runs_gone || packs_gone) || attempt == LOAD_ATTEMPTS_MAX {
+                let listed = listed.into_iter().map(|info| info.name);
+                return Ok((Self::of(gathered.finish()), listed.collect()));
             }
         }
-        Ok(Self::of(gathered.finish()))
+        unreachable!("the last attempt returns")
     }
 
     fn of(segments: Vec<Segment>) -> Self {
@@ -279,6 +314,80 @@ impl Index {
     }
 }
 
+impl Known {
+    /// What an index knows of.
+    pub(crate) fn of(index: &Index) -> Self {
+        Self {
+            runs: index.runs().collect(),
+            packs: index.packs().map(IndexedPack::name).collect(),
+        }
+    }
+
+    /// The packs, those that are gone among them.
+    pub(crate) fn packs(&self) -> impl Iterator<Item = &ObjectName> {
+        self.packs.iter()
+    }
+
+    /// Adds what new runs say of new packs; true if a run was gone when it was read.
+    fn add_runs(
+        &mut self,
+        backend: &dyn Backend,
+        keys: &Keys,
+        gathered: &mut Gathered<'_>,
+    ) -> Result<bool> {
+        let mut is_any_gone = false;
+        for ObjectInfo { name, .. } in backend.list(ObjectKind::Index)? {
+            if self.runs.contains(&TableName::of(&name)) {
+                continue;
+            }
+            match read_run(backend, keys, &name) {
+                Ok(run) => {
+                    let packs = run.packs.iter();
+                    let is_new = packs.map(|pack| !self.packs.contains(&pack.name()));
+                    let is_new: Vec<_> = is_new.collect();
+                    if is_new.contains(&true) {
+                        let mut news = RunBuilder::default();
+                        news.add_run(&run, &is_new);
+                        gathered.add(news.finish(run.name));
+                    }
+                    self.packs.extend(run.packs.iter().map(IndexedPack::name));
+                    self.runs.insert(run.name);
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => is_any_gone = true,
+                Err(error) if is_missing_or_damaged(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(is_any_gone)
+    }
+
+    /// Adds the tables of new packs; true if a pack was gone when it was opened.
+    fn add_tables(
+        &mut self,
+        listed: &[ObjectInfo],
+        backend: &dyn Backend,
+        keys: &Keys,
+        gathered: &mut Gathered<'_>,
+    ) -> Result<bool> {
+        let mut is_any_gone = false;
+        for info in listed {
+            if self.packs.contains(&info.name) {
+                continue;
+            }
+            match object::open(backend, keys, &info.name, info.len) {
+                Ok(pack) => {
+                    gathered.add(run_of(&[(pack, info.len)]));
+                    self.packs.insert(info.name);
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => is_any_gone = true,
+                Err(error) if is_missing_or_damaged(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(is_any_gone)
+    }
+}
+
 impl Placed {
     fn entry_count(&self) -> u32 {
         self.segment.shape().entries
@@ -411,10 +520,7 @@ pub(crate) fn is_missing_or_damaged(error: &Error) -> bool {
 impl Location {
     /// The kind of object that the frame was sealed for.
     pub(crate) fn sealed_kind(&self) -> SealedKind {
-        match self.pack.class {
-            PackClass::Data => SealedKind::DataPack,
-            PackClass::Meta => SealedKind::MetaPack,
-        }
+        sealed_kind(self.pack.class)
     }
 }
 

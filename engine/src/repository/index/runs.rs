@@ -24,7 +24,7 @@ pub(crate) fn run_of(packs: &[(OpenedObject, u64)]) -> IndexRun {
     for (pack, object_len) in packs {
         builder.add(&pack.name, *object_len, &pack.table);
     }
-    builder.finish(TableName::of(&ObjectName::Config(0)))
+    builder.finish(TableName::NONE)
 }
 
 /// Gathers the tables of packs into a run.
@@ -32,7 +32,7 @@ pub(crate) fn run_of(packs: &[(OpenedObject, u64)]) -> IndexRun {
 pub(crate) struct RunBuilder {
     packs: Vec<IndexedPack>,
     origins: Vec<Origin>,
-    origin_numbers: HashMap<[u8; 32], u32>,
+    origin_numbers: HashMap<Origin, u32>,
     frames: Vec<IndexedFrame>,
     entries: Vec<IndexEntry>,
 }
@@ -81,6 +81,33 @@ impl RunBuilder {
         }
     }
 
+    /// Adds what a run says of those of its packs that `keep`, by their numbers, has true for.
+    pub(crate) fn add_run(&mut self, run: &IndexRun, keep: &[bool]) {
+        let mut packs = Vec::with_capacity(run.packs.len());
+        for (pack, keep) in run.packs.iter().zip(keep) {
+            packs.push(keep.then_some(self.packs.len() as u32));
+            self.packs.extend(keep.then_some(*pack));
+        }
+        let mut frames = Vec::with_capacity(run.frames.len());
+        for frame in &run.frames {
+            let pack = packs.get(frame.pack as usize).copied().flatten();
+            frames.push(pack.map(|_| self.frames.len() as u32));
+            if let Some(pack) = pack {
+                let origin = self.origin_number(&run.origins[frame.origin as usize]);
+                self.frames.push(IndexedFrame {
+                    pack,
+                    origin,
+                    ..*frame
+                });
+            }
+        }
+        let kept = run.entries.iter().filter_map(|entry| {
+            let frame = frames[entry.frame as usize]?;
+            Some(IndexEntry { frame, ..*entry })
+        });
+        self.entries.extend(kept);
+    }
+
     /// Number of entries so far.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
@@ -105,7 +132,7 @@ impl RunBuilder {
     }
 
     fn origin_number(&mut self, origin: &Origin) -> u32 {
-        *self.origin_numbers.entry(origin.salt).or_insert_with(|| {
+        *self.origin_numbers.entry(*origin).or_insert_with(|| {
             self.origins.push(*origin);
             self.origins.len() as u32 - 1
         })
