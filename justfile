@@ -16,6 +16,10 @@ try folder="/usr/share":
 flips:
     BLOCKSTORE_ALL_FLIPS=1 cargo test --release -p blockstore-tests --test engine -- --nocapture flips
 
+# A disk that is full at every point, on each of these file systems.
+full-disk file_systems="ext4,xfs,btrfs":
+    scripts/full-disk {{file_systems}}
+
 # Every fuzz target for some seconds.
 fuzz seconds="60":
     fuzz/run {{seconds}}

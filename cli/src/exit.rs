@@ -159,10 +159,21 @@ impl Failure {
             ErrorKind::Unsupported => Some("a newer version may do it"),
             ErrorKind::Damaged => Some("run check to see what else is damaged"),
             ErrorKind::WrongKey => Some("try another password or key file"),
+            ErrorKind::NoSpace if is_of_repository(error) => {
+                Some("free some space, or run forget and prune, then try again")
+            }
             ErrorKind::NoSpace => Some("free some space, then try again"),
             _ => None,
         }
     }
+}
+
+/// True of what has no room in the repository, and not in a target or a cache.
+fn is_of_repository(error: &Error) -> bool {
+    matches!(
+        error.place(),
+        Place::Repository | Place::Object(_) | Place::Range { .. }
+    )
 }
 
 /// The error and all its causes, without repeating what a cause already says.
@@ -239,6 +250,15 @@ mod tests {
         ];
         for (failure, code) in table {
             assert_eq!(failure.code(), code, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn only_room_in_a_repository_can_be_made_by_prune() {
+        for (place, is_ours) in [(Place::Repository, true), (Place::Path("/p".into()), false)] {
+            let report = engine(ErrorKind::NoSpace, place).report();
+            assert_eq!(report.error.contains("prune"), is_ours, "{}", report.error);
+            assert!(report.error.contains("free some space"));
         }
     }
 

@@ -43,6 +43,19 @@ pub const BLOCK_LEN: usize = 64 * KIB;
 pub const PACK_LEN_TARGET: usize = 32 * MIB;
 /// Longest object that a reader opens. Packs stay below target + one frame + table.
 pub const OBJECT_LEN_LIMIT: u64 = 256 * MIB as u64;
+/// What is kept in a repository's file `reserve`, for a forget or prune on a full disk: a plan and a
+/// seal of 65,536 packs, 2 TiB, are 3 MiB; tombstones, and what a file system takes to write them.
+pub const RESERVE_LEN: u64 = 4 * MIB as u64;
+/// A shorter reserve is not worth its name: a tombstone and the seal of a small prune.
+pub const RESERVE_LEN_MIN: u64 = 64 * KIB as u64;
+/// The reserve takes at most this part of what is free: making it fills no disk.
+pub const RESERVE_SHARE: u64 = 2;
+/// No pack is stored that leaves less than this free. What else is written then has its place: the
+/// last index run of a session that stops, of 16 packs and 1.4 MiB by default; tombstones; plan
+/// and seal of a prune, 3 MiB as above. The rest is for several of them at once.
+pub const LOW_WATER_LEN: u64 = 16 * MIB as u64;
+/// But at most this part of the file system is kept free, so that small ones can be used.
+pub const LOW_WATER_SHARE: u64 = 8;
 /// Longest clear record (config, key slot).
 pub const RECORD_LEN_LIMIT: u64 = 64 * KIB as u64;
 /// Longest sealed table: 2^20 chunks at 36 bytes plus frames and padding.
@@ -231,4 +244,5 @@ const _: () = assert!(CHUNK_LEN_MAX_DEFAULT <= CHUNK_LEN_LIMIT);
 const _: () = assert!(FRAME_LEN_TARGET <= FRAME_LEN_LIMIT);
 const _: () =
     assert!(PACK_LEN_TARGET + FRAME_LEN_LIMIT + TABLE_LEN_LIMIT <= OBJECT_LEN_LIMIT as usize);
+const _: () = assert!(RESERVE_LEN_MIN < RESERVE_LEN && RESERVE_LEN < LOW_WATER_LEN);
 const _: () = assert!(PAGE_LEN_MAX + XATTRS_LEN_LIMIT + PATH_LEN_LIMIT <= PAGE_LEN_LIMIT);

@@ -7,5 +7,6 @@ mod cost;
 mod crash;
 mod faults;
 mod flips;
+mod full_disk;
 mod threads;
 mod world;

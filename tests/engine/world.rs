@@ -157,8 +157,13 @@ pub(crate) fn create_on(disk: &SimDisk) -> Result<Arc<dyn Backend>> {
 }
 
 pub(crate) fn open_on(disk: &SimDisk) -> Result<Repository> {
+    Repository::open(backend_on(disk)?, &secret())
+}
+
+/// The backend of a repository that is there.
+pub(crate) fn backend_on(disk: &SimDisk) -> Result<Arc<dyn Backend>> {
     let backend = LocalBackend::open_on(disk.clone(), Place::Repository)?;
-    Repository::open(Arc::new(backend), &secret())
+    Ok(Arc::new(backend))
 }
 
 /// Reads back everything of a snapshot; an entry that is damaged says so instead of its content.

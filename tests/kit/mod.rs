@@ -1,5 +1,6 @@
 //! The kit of the scenario tests, one thing per file.
 
+pub mod ballast;
 pub mod cli;
 pub mod compare;
 pub mod disk;

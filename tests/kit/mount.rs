@@ -9,6 +9,40 @@ use crate::kit::rights::is_root;
 use crate::kit::rights::skipped;
 use crate::kit::workspace::Workspace;
 
+/// A kind of small file system.
+#[derive(Clone, Copy, Debug)]
+pub struct FileSystem {
+    /// Its name.
+    pub name: &'static str,
+    /// Its size, MiB.
+    pub mib: u64,
+    /// What makes it, but for the name of the image.
+    maker: &'static [&'static str],
+}
+
+impl FileSystem {
+    /// With a journal, and no blocks set aside: all that is free is for everybody.
+    pub const EXT4: Self = Self {
+        name: "ext4",
+        mib: 64,
+        maker: &["mkfs.ext4", "-q", "-F", "-m", "0"],
+    };
+    /// Smaller than any that is meant for use, so that it is full soon.
+    pub const XFS: Self = Self {
+        name: "xfs",
+        mib: 64,
+        maker: &["mkfs.xfs", "-q", "-f", "--unsupported"],
+    };
+    /// Data and metadata in the same blocks, as small ones are meant to be made.
+    pub const BTRFS: Self = Self {
+        name: "btrfs",
+        mib: 64,
+        maker: &["mkfs.btrfs", "-q", "--mixed"],
+    };
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::EXT4, Self::XFS, Self::BTRFS];
+}
+
 /// A mounted file system, unmounted when dropped. Make it after its workspace, so that it goes
 /// first.
 #[derive(Debug)]
@@ -18,20 +52,29 @@ impl Mounted {
     /// A new ext4 of so many MiB in an image in the workspace; nothing, and a line that says so,
     /// where it cannot be mounted.
     pub fn ext4(workspace: &Workspace, name: &str, mib: u64) -> Option<Self> {
-        let image = workspace.join(&format!("{name}.ext4"));
-        let file = File::create(&image).and_then(|file| file.set_len(mib << 20));
-        file.expect("the workspace can be written");
         // Without a journal and reserved blocks, nearly all of it is free.
-        let made = Command::new("mkfs.ext4")
-            .args(["-q", "-F", "-m", "0", "-O", "^has_journal"])
-            .arg(&image)
-            .output();
-        match made {
+        let maker = &["mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal"];
+        let file_system = FileSystem {
+            mib,
+            maker,
+            ..FileSystem::EXT4
+        };
+        Self::new(workspace, name, file_system)
+    }
+
+    /// A new file system in an image in the workspace; nothing, and a line that says so, where it
+    /// cannot be made and mounted.
+    pub fn new(workspace: &Workspace, name: &str, file_system: FileSystem) -> Option<Self> {
+        let image = workspace.join(&format!("{name}.{}", file_system.name));
+        let file = File::create(&image).and_then(|file| file.set_len(file_system.mib << 20));
+        file.expect("the workspace can be written");
+        let (program, words) = file_system.maker.split_first().expect("a program");
+        match Command::new(program).args(words).arg(&image).output() {
             Ok(output) if output.status.success() => {
                 Self::mount(&["-o", "loop"], &image, workspace.folder(name))
             }
             Ok(output) => not_mounted(String::from_utf8_lossy(&output.stderr)),
-            Err(error) => not_mounted(format!("mkfs.ext4: {error}")),
+            Err(error) => not_mounted(format!("{program}: {error}")),
         }
     }
 

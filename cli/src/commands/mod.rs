@@ -141,7 +141,7 @@ impl<'c> Context<'c> {
         let identity = backend.identity()?;
         let secret = secret::read(&self.global.secret, &self.environment, Prompt::Once)?;
         let mut repository = Repository::open(wrap(backend), &secret)?;
-        if let Some(cache) = self.cache()? {
+        if let Some(cache) = self.cache(&repository)? {
             repository = repository.with_cache(&cache)?;
         }
         Ok(Opened {
@@ -151,12 +151,13 @@ impl<'c> Context<'c> {
     }
 
     /// Where the index is kept on this machine. A place that was asked for must be usable; the
-    /// usual one is done without where it is not.
-    fn cache(&self) -> Result<Option<CacheFolder>, Failure> {
+    /// usual one is done without where it is not, for one on a full disk.
+    fn cache(&self, repository: &Repository) -> Result<Option<CacheFolder>, Failure> {
         let Some(path) = self.cache_path() else {
             return Ok(None);
         };
         let folder = CacheFolder::open(&path);
+        let has_room = |cache: &CacheFolder| cache.folder(&repository.id().to_string()).is_ok();
         match self
             .global
             .cache_dir
@@ -164,7 +165,7 @@ impl<'c> Context<'c> {
             .or(self.environment.cache.as_ref())
         {
             Some(_) => Ok(Some(folder?)),
-            None => Ok(folder.ok()),
+            None => Ok(folder.ok().filter(has_room)),
         }
     }
 

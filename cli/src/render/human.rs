@@ -12,6 +12,7 @@ use blockstore::operations::merge::MergeReport;
 use blockstore::operations::restore::RestoreReport;
 use blockstore::operations::restore_volume::{RestoreVolumeReport, VerifyVolumeReport};
 use blockstore::operations::stats::StatsReport;
+use blockstore::storage::room::Room;
 
 use crate::render::escape;
 use crate::render::table::{self, Align};
@@ -386,7 +387,20 @@ pub(crate) fn stats(report: &StatsReport) -> Vec<String> {
         .collect();
     let mut lines = table::lines([Align::Left, Align::Right, Align::Right], &rows);
     lines.extend(ratios(report, stored));
+    lines.extend(report.room.map(room));
     lines
+}
+
+fn room(room: Room) -> String {
+    let kept = match room.reserve {
+        0 => "nothing is".to_owned(),
+        len => format!("{} are", bytes(len)),
+    };
+    format!(
+        "{} free of {}; {kept} kept in reserve, so that a full disk blocks no forget and no prune",
+        bytes(room.free),
+        bytes(room.total)
+    )
 }
 
 fn ratios(report: &StatsReport, stored: u64) -> Option<String> {

@@ -298,6 +298,9 @@ pub(crate) struct StatsSummary {
     meta_pack_bytes: u64,
     stored_bytes: u64,
     objects: Vec<ObjectSum>,
+    medium_bytes: Option<u64>,
+    free_bytes: Option<u64>,
+    reserve_bytes: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -668,6 +671,9 @@ impl StatsSummary {
             meta_pack_bytes: report.meta_pack_bytes,
             stored_bytes: report.objects.iter().map(|(_, _, bytes)| bytes).sum(),
             objects: objects.collect(),
+            medium_bytes: report.room.map(|room| room.total),
+            free_bytes: report.room.map(|room| room.free),
+            reserve_bytes: report.room.map(|room| room.reserve),
         }
     }
 }

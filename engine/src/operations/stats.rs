@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::format::name::{ObjectKind, ObjectName, PackClass};
 use crate::repository::Repository;
 use crate::repository::snapshots;
+use crate::storage::room::Room;
 
 /// Sums over a repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct StatsReport {
     pub data_pack_bytes: u64,
     /// Stored length of all meta packs, bytes.
     pub meta_pack_bytes: u64,
+    /// What is left on the medium, if it tells.
+    pub room: Option<Room>,
 }
 
 /// Counts what is stored: objects as they are listed, chunks and pages as the index knows them.
@@ -36,6 +39,7 @@ pub fn stats(repository: &Repository) -> Result<StatsReport> {
     report.count_objects(repository)?;
     report.count_snapshots(repository)?;
     report.count_chunks(repository)?;
+    report.room = repository.backend().room()?;
     Ok(report)
 }
 

@@ -300,11 +300,21 @@ impl<'r> Session<'r> {
     /// Stores the packs that are still open, and the last index run; all durable afterwards. No
     /// thread may be appending.
     pub(crate) fn flush(&self) -> Result<()> {
+        self.store_open_packs()?;
+        self.store_last_run()
+    }
+
+    fn store_open_packs(&self) -> Result<()> {
         for appender in [&self.data, &self.meta] {
             if let Some(pack) = appender.take_open() {
                 self.store_pack(pack)?;
             }
         }
+        Ok(())
+    }
+
+    /// All that was stored is durable afterwards.
+    fn store_last_run(&self) -> Result<()> {
         let run = std::mem::take(&mut *self.run.lock());
         self.store_run(run)?;
         self.repository.backend().sync()
@@ -343,8 +353,10 @@ impl<'r> Session<'r> {
         if !Prunes::read(self.repository)?.allow(&snapshot) {
             return Ok(Commit::DecidedAgainst(snapshot));
         }
-        // The commit stands; an intent that stays behind means nothing beside it.
+        // The commit stands; an intent that stays behind means nothing beside it, and of a missing
+        // reserve a check tells.
         let _ = backend.delete(&ObjectName::Intent(self.id));
+        let _ = backend.renew_reserve();
         self.keep_what_is_known(&snapshot);
         Ok(Commit::Stands(snapshot))
     }
@@ -378,7 +390,9 @@ impl<'r> Session<'r> {
     /// Ends without a snapshot. What was stored stays usable for the next session, as far as the
     /// backend still works.
     pub(crate) fn abandon(self) {
-        if self.flush().is_ok() {
+        // Where the last packs find no room any more, the run of those before them still does.
+        let _ = self.store_open_packs();
+        if self.store_last_run().is_ok() {
             let _ = self
                 .repository
                 .backend()

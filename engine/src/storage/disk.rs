@@ -46,6 +46,8 @@ pub trait Disk: Debug + Send + Sync {
     fn list_folder(&self, path: &str) -> io::Result<Vec<String>>;
     /// What a name stands for; symbolic links are not followed.
     fn stat(&self, path: &str) -> io::Result<FileStat>;
+    /// How large the file system is, and how much of it is free.
+    fn space(&self) -> io::Result<Space>;
 
     /// A number that no other writer of this disk draws.
     fn draw(&self) -> io::Result<u64>;
@@ -60,4 +62,13 @@ pub struct FileStat {
     pub is_file: bool,
     /// Last modification, by the clock of the file system.
     pub modified: SystemTime,
+}
+
+/// Answer of [`Disk::space`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Size of the file system, bytes; 0 if it does not tell.
+    pub total: u64,
+    /// Bytes that this user may still write.
+    pub free: u64,
 }

@@ -1,10 +1,12 @@
 //! A backend that shows what is stored and keeps nothing new: an operation on it tells what it
 //! would have done.
 //!
-//! Deliberately absent: seeing what was put. No operation reads back what it has just stored.
+//! Deliberately absent: seeing what was put. No operation reads back what it has just stored. Nor
+//! is a reserve released or renewed: what is not written needs no room.
 
 use crate::error::Result;
 use crate::format::name::{ObjectKind, ObjectName};
+use crate::storage::room::Room;
 use crate::storage::{Backend, ObjectInfo};
 
 /// Reads from another backend; forgets what is put, deletes nothing.
@@ -41,6 +43,10 @@ impl<B: Backend> Backend for DryRunBackend<B> {
 
     fn sync(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn room(&self) -> Result<Option<Room>> {
+        self.0.room()
     }
 }
 

@@ -10,7 +10,7 @@
 //! have dropped its pages, and a second flush would say nothing about them. A folder cannot be
 //! thrown away, so one failed flush of a folder makes every later `sync` of this backend fail.
 //!
-//! Below: [`Disk`], so that all of this runs on a simulated disk as well. Deliberately absent:
+//! Room is kept for what frees space: see `reserve`. Below: [`Disk`], so that all of this runs on a simulated disk as well. Deliberately absent:
 //! locks, handles kept open between calls, links followed, anything read from `tmp/`.
 
 use std::io;
@@ -39,9 +39,14 @@ use crate::storage::outcome::is_full;
 use crate::storage::outcome::is_missing;
 use crate::storage::outcome::uninterrupted;
 use crate::storage::refuse;
+use crate::storage::room::Room;
+
+mod reserve;
 
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod reserve_tests;
 #[cfg(test)]
 mod tests;
 
@@ -108,7 +113,9 @@ impl<D: Disk> LocalBackend<D> {
                 .make_folders(folder)
                 .map_err(|e| Error::io(place.clone(), "cannot be prepared", e))?;
         }
+        // Its folders come first: a crash leaves no reserve in what looks like somebody's folder.
         backend.sync()?;
+        backend.renew_reserve()?;
         Ok(backend)
     }
 
@@ -160,8 +167,11 @@ impl<D: Disk> LocalBackend<D> {
 impl<D: Disk> Backend for LocalBackend<D> {
     fn put(&self, name: &ObjectName, data: &[u8]) -> Result<()> {
         refuse::too_long_to_put(name, data.len())?;
+        self.leave_room(name, data.len())?;
         let failed = |e| Error::io(Place::Object(*name), "it cannot be stored", e);
         let temporary = self.write_temporary(data).map_err(failed)?;
+        self.leave_room(name, 0)
+            .inspect_err(|_| self.discard(&temporary))?;
         self.publish(&temporary, name).map_err(|error| {
             self.discard(&temporary);
             match error.kind() {
@@ -236,6 +246,25 @@ impl<D: Disk> Backend for LocalBackend<D> {
             self.folders.flushed(&folder, mark);
         }
         Ok(())
+    }
+
+    fn release_reserve(&self) -> Result<bool> {
+        let is_released = self.unlink_reserve().map_err(reserve::failed("released"))?;
+        if is_released {
+            self.sync()?;
+        }
+        Ok(is_released)
+    }
+
+    fn renew_reserve(&self) -> Result<()> {
+        if self.make_reserve().map_err(reserve::failed("made"))? {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    fn room(&self) -> Result<Option<Room>> {
+        self.examine_room().map_err(reserve::failed("examined"))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Named, write-once objects on a medium, and what the medium promises.
 //!
-//! Six verbs are the whole seam. A backend knows names and bytes; it does not know what an object
-//! means. Each numbered sentence of the contract is a test of `testing::conformance`, which every
-//! backend passes.
+//! Six verbs are the whole seam, and three more about the room on a medium, which a backend without
+//! an end need not know. A backend knows names and bytes; it does not know what an object means.
+//! Each numbered sentence of the contract is a test of `testing::conformance`, which every backend
+//! passes.
 //!
 //! Below: `format::name`. Above: `repository`. Deliberately absent: retries of a failed flush,
 //! overwriting, renaming, appending.
@@ -13,6 +14,7 @@ pub mod dry_run;
 pub mod local;
 pub mod memory;
 pub mod os_disk;
+pub mod room;
 pub mod scratch;
 
 mod folders;
@@ -24,6 +26,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::format::name::{ObjectKind, ObjectName};
+use crate::storage::room::Room;
 
 /// A medium that holds named, write-once objects.
 ///
@@ -44,6 +47,10 @@ use crate::format::name::{ObjectKind, ObjectName};
 /// 11. `delete` of a missing object succeeds; after it returned no reader sees the object, and after
 ///     the next `sync` not even a crash brings it back.
 /// 12. Errors name the object.
+/// 13. `release_reserve` gives up the room that the medium keeps for work that frees space, and
+///     tells whether there was any; `room` shows none then, and a crash brings none back.
+/// 14. `renew_reserve` keeps such room again, as far as the medium can and has it; where it cannot
+///     or has none, it succeeds and does nothing. Neither of them touches an object.
 pub trait Backend: Debug + Send + Sync {
     /// Stores `data` under `name`, unless the name is taken.
     fn put(&self, name: &ObjectName, data: &[u8]) -> Result<()>;
@@ -57,6 +64,21 @@ pub trait Backend: Debug + Send + Sync {
     fn delete(&self, name: &ObjectName) -> Result<()>;
     /// Waits until every put that returned before survives a crash.
     fn sync(&self) -> Result<()>;
+
+    /// Gives up the room that is kept for work that frees space; false if there is none.
+    fn release_reserve(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Keeps room again, if there is some.
+    fn renew_reserve(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// How much room there is, if the medium has an end and tells it.
+    fn room(&self) -> Result<Option<Room>> {
+        Ok(None)
+    }
 }
 
 /// One line of a listing.
@@ -92,5 +114,17 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     fn sync(&self) -> Result<()> {
         (**self).sync()
+    }
+
+    fn release_reserve(&self) -> Result<bool> {
+        (**self).release_reserve()
+    }
+
+    fn renew_reserve(&self) -> Result<()> {
+        (**self).renew_reserve()
+    }
+
+    fn room(&self) -> Result<Option<Room>> {
+        (**self).room()
     }
 }

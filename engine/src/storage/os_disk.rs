@@ -22,6 +22,7 @@ use rustix::io::Errno;
 
 use crate::storage::disk::Disk;
 use crate::storage::disk::FileStat;
+use crate::storage::disk::Space;
 
 /// Objects are for their owner; sealed or not, nobody else needs them.
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -171,6 +172,14 @@ impl Disk for OsDisk {
             len: len(&stat),
             is_file: is_file(&stat),
             modified: modified(&stat),
+        })
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let space = rustix::fs::fstatvfs(&self.root)?;
+        Ok(Space {
+            total: space.f_blocks.saturating_mul(space.f_frsize),
+            free: space.f_bavail.saturating_mul(space.f_frsize),
         })
     }
 

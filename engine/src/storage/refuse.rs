@@ -6,6 +6,7 @@ use crate::error::Place;
 use crate::error::Result;
 use crate::format::name::ObjectKind;
 use crate::format::name::ObjectName;
+use crate::limits::MIB;
 use crate::limits::OBJECT_LEN_LIMIT;
 use crate::limits::RECORD_LEN_LIMIT;
 
@@ -41,6 +42,19 @@ pub(super) fn too_long_to_get(name: &ObjectName, len: u64) -> Result<()> {
         *name,
         format!("it has {len} bytes, objects of its kind end at {limit}"),
     ))
+}
+
+/// A pack would leave less room than is kept for what frees space.
+pub(super) fn no_room(name: &ObjectName, len: usize, free: u64, kept: u64) -> Error {
+    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / MIB as f64);
+    let detail = format!(
+        "{} are free, and {} are kept free so that forget and prune can work: it is not stored, \
+         with its {}",
+        mib(free),
+        mib(kept),
+        mib(len as u64)
+    );
+    Error::new(ErrorKind::NoSpace, Place::Object(*name), detail)
 }
 
 /// The name is taken.

@@ -1,8 +1,8 @@
 //! The contract of [`Backend`], sentence by sentence: every backend passes [`run_all`].
 //!
 //! Each function takes an empty backend and panics with what it saw. What needs a crash (5, 7) or
-//! a hand on the medium (the foreign files of 10) cannot be asked through six verbs: `storage` asks
-//! it of the simulated disk.
+//! a hand on the medium (the foreign files of 10, the full disk of 13 and 14) cannot be asked
+//! through the seam: `storage` asks it of the simulated disk.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -41,6 +41,8 @@ pub fn run_all(make: impl Fn() -> Box<dyn Backend>) {
     list_gives_each_object_of_the_kind_once_and_sorted(&*make());
     delete_removes_one_object_and_forgives_a_missing_one(&*make());
     errors_name_the_object(&*make());
+    a_reserve_is_released_once_and_no_object_with_it(&*make());
+    a_reserve_is_renewed_where_there_was_one(&*make());
 }
 
 /// Sentence 1.
@@ -385,6 +387,49 @@ pub fn errors_name_the_object(backend: &dyn Backend) {
             "12"
         );
     }
+}
+
+/// Sentence 13. A backend need not have a reserve.
+pub fn a_reserve_is_released_once_and_no_object_with_it(backend: &dyn Backend) {
+    let objects = one_of_each_kind();
+    for name in &objects {
+        stored(backend, name, b"kept");
+    }
+    let had_one = reserve_len(backend);
+    let released = backend.release_reserve().expect("13: release");
+    assert!(
+        had_one.is_none_or(|len| released == (len > 0)),
+        "13: {had_one:?}"
+    );
+    assert!(!backend.release_reserve().expect("13: release of nothing"));
+    assert!(reserve_len(backend).is_none_or(|len| len == 0), "13: gone");
+    for name in &objects {
+        assert_eq!(backend.get(name).expect("13: get"), b"kept", "13: {name}");
+    }
+}
+
+/// Sentence 14.
+pub fn a_reserve_is_renewed_where_there_was_one(backend: &dyn Backend) {
+    let name = pack(14, 0, PackClass::Data);
+    stored(backend, &name, b"kept");
+    backend.renew_reserve().expect("14: renew what is there");
+    let had_one = backend.release_reserve().expect("14: release");
+    backend.renew_reserve().expect("14: renew");
+    backend.renew_reserve().expect("14: renew once more");
+    let expected = [ObjectInfo { name, len: 4 }];
+    for kind in ObjectKind::ALL {
+        let listed = backend.list(kind).expect("14: list");
+        let of_kind = expected.iter().filter(|object| object.name.kind() == kind);
+        assert!(listed.iter().eq(of_kind), "14: {kind:?}: {listed:?}");
+    }
+    let released = backend.release_reserve().expect("14: release of the new");
+    assert_eq!(released, had_one, "14: there is one again");
+}
+
+/// Length of the reserve, if the backend tells.
+fn reserve_len(backend: &dyn Backend) -> Option<u64> {
+    let room = backend.room().expect("13: room");
+    room.map(|room| room.reserve)
 }
 
 /// One name of each kind, and packs of both classes.

@@ -14,6 +14,7 @@ use crate::format::name::ObjectKind;
 use crate::format::name::ObjectName;
 use crate::storage::Backend;
 use crate::storage::ObjectInfo;
+use crate::storage::room::Room;
 use crate::testing::random::Random;
 use crate::testing::recording_backend::Verb;
 
@@ -195,6 +196,22 @@ impl<B: Backend> Backend for FaultBackend<B> {
 
     fn sync(&self) -> Result<()> {
         self.call(Verb::Sync, Place::Repository, || self.inner.sync())
+    }
+
+    fn release_reserve(&self) -> Result<bool> {
+        self.call(Verb::ReleaseReserve, Place::Repository, || {
+            self.inner.release_reserve()
+        })
+    }
+
+    fn renew_reserve(&self) -> Result<()> {
+        self.call(Verb::RenewReserve, Place::Repository, || {
+            self.inner.renew_reserve()
+        })
+    }
+
+    fn room(&self) -> Result<Option<Room>> {
+        self.call(Verb::Room, Place::Repository, || self.inner.room())
     }
 }
 

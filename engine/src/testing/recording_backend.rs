@@ -12,6 +12,7 @@ use crate::format::name::ObjectName;
 use crate::format::name::PackClass;
 use crate::storage::Backend;
 use crate::storage::ObjectInfo;
+use crate::storage::room::Room;
 
 /// The methods of [`Backend`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,12 +24,15 @@ pub enum Verb {
     List,
     Delete,
     Sync,
+    ReleaseReserve,
+    RenewReserve,
+    Room,
 }
 
 /// What a call was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
-    /// The repository: `sync`.
+    /// The repository: `sync`, and what is about its room.
     All,
     /// An object of this kind, or the listing of it.
     Kind(ObjectKind),
@@ -142,6 +146,21 @@ impl<B: Backend> Backend for RecordingBackend<B> {
     fn sync(&self) -> Result<()> {
         self.count(Verb::Sync, Subject::All, 0);
         self.inner.sync()
+    }
+
+    fn release_reserve(&self) -> Result<bool> {
+        self.count(Verb::ReleaseReserve, Subject::All, 0);
+        self.inner.release_reserve()
+    }
+
+    fn renew_reserve(&self) -> Result<()> {
+        self.count(Verb::RenewReserve, Subject::All, 0);
+        self.inner.renew_reserve()
+    }
+
+    fn room(&self) -> Result<Option<Room>> {
+        self.count(Verb::Room, Subject::All, 0);
+        self.inner.room()
     }
 }
 

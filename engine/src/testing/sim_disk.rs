@@ -34,6 +34,7 @@ use parking_lot::MutexGuard;
 
 use crate::storage::disk::Disk;
 use crate::storage::disk::FileStat;
+use crate::storage::disk::Space;
 use crate::testing::random::Random;
 use crate::testing::sim_disk::state::State;
 use crate::testing::sim_image::Image;
@@ -67,6 +68,7 @@ pub enum DiskCall {
     FlushFolder,
     ListFolder,
     Stat,
+    Space,
 }
 
 /// A fault to come: the `nth` call of this kind from now on fails, once or for ever.
@@ -171,12 +173,19 @@ impl SimDisk {
         self.state.lock().unsteady_one_in = one_in;
     }
 
-    /// All files together hold at most so many bytes; what does not fit is `StorageFull`.
+    /// All files and names together take up at most so many bytes; what does not fit is
+    /// `StorageFull`.
     pub fn limit_space(&self, bytes: u64) {
         self.state.lock().capacity = Some(bytes);
     }
 
-    /// Bytes of all files together.
+    /// From now on the disk does not tell how large it is, as some in a network do not: nobody
+    /// stops before it is full.
+    pub fn hide_space(&self) {
+        self.state.lock().hides_space = true;
+    }
+
+    /// Bytes of all files together, and of their names.
     pub fn used_space(&self) -> u64 {
         self.state.lock().image.used()
     }
@@ -280,6 +289,7 @@ impl Disk for SimDisk {
 
     fn create_exclusive(&self, path: &str) -> io::Result<SimFile> {
         let mut state = self.slow_step(DiskCall::CreateExclusive)?;
+        state.room_for_name()?;
         let clock = state.clock;
         state.image.create_file(path, clock).map(SimFile)
     }
@@ -328,9 +338,9 @@ impl Disk for SimDisk {
     }
 
     fn rename_noreplace(&self, from: &str, to: &str) -> io::Result<()> {
-        self.step(DiskCall::RenameNoreplace)?
-            .image
-            .rename_noreplace(from, to)
+        let mut state = self.step(DiskCall::RenameNoreplace)?;
+        state.room_for_name()?;
+        state.image.rename_noreplace(from, to)
     }
 
     fn unlink(&self, path: &str) -> io::Result<()> {
@@ -338,7 +348,11 @@ impl Disk for SimDisk {
     }
 
     fn make_folder(&self, path: &str) -> io::Result<()> {
-        self.step(DiskCall::MakeFolder)?.image.make_folder(path)
+        let mut state = self.step(DiskCall::MakeFolder)?;
+        if state.image.find(path).is_err() {
+            state.room_for_name()?;
+        }
+        state.image.make_folder(path)
     }
 
     fn remove_folder(&self, path: &str) -> io::Result<()> {
@@ -376,6 +390,10 @@ impl Disk for SimDisk {
             is_file,
             modified,
         })
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        Ok(self.step(DiskCall::Space)?.space())
     }
 
     fn draw(&self) -> io::Result<u64> {

@@ -25,6 +25,9 @@ const ROOT: NodeId = 0;
 /// The oldest change beyond becomes durable by itself, as a kernel writes back sooner or later.
 const LOG_LEN_MAX: usize = 256;
 
+/// What every name takes up beside the bytes of its file: a folder entry and an inode.
+pub(super) const NAME_SPACE: u64 = 256;
+
 pub(super) type NodeId = u64;
 
 #[derive(Clone, Debug)]
@@ -158,14 +161,14 @@ impl Image {
         self.change(path, None)
     }
 
-    /// Bytes of all files that have a name.
+    /// Bytes of all files that have a name, and of all names.
     pub(super) fn used(&self) -> u64 {
         let reachable = self.reachable();
-        reachable
+        let files = reachable
             .iter()
-            .filter_map(|node| self.contents(*node).ok())
-            .map(|c| c.len() as u64)
-            .sum()
+            .filter_map(|node| self.contents(*node).ok());
+        let bytes: u64 = files.map(|contents| contents.len() as u64).sum();
+        bytes + NAME_SPACE * (reachable.len() as u64 - 1)
     }
 
     /// All files, by path.

@@ -6,6 +6,7 @@ use crate::format::config::Config;
 use crate::format::name::{ObjectKind, ObjectName};
 use crate::format::record::{Record, RecordKind};
 use crate::format::slot::Slot;
+use crate::limits::RESERVE_LEN;
 use crate::operations::check::FindingKind;
 use crate::operations::check::findings::{Findings, Progress};
 use crate::operations::walk;
@@ -58,6 +59,20 @@ pub(super) fn check(
     }
     for info in repository.backend().list(ObjectKind::Index)? {
         progress.object(info.len)?; // read when the index was loaded
+    }
+    reserve(repository, findings)
+}
+
+/// No object, and no loss; but who never looks learns of it on a full disk.
+fn reserve(repository: &Repository, findings: &mut Findings) -> Result<()> {
+    let room = repository.backend().room()?;
+    if let Some(room) = room.filter(|room| room.reserve < RESERVE_LEN) {
+        let detail = format!(
+            "{} of {RESERVE_LEN} bytes are kept in reserve, {} are free: on a full disk forget and \
+             prune may find no room; snapshots and prunes make it again once there is room",
+            room.reserve, room.free
+        );
+        findings.add(FindingKind::Rebuildable, "reserve", detail);
     }
     Ok(())
 }

@@ -227,14 +227,18 @@ fn a_crash_while_a_repository_is_prepared_leaves_a_folder_that_can_be_prepared_a
 
 #[test]
 fn a_full_disk_at_every_byte_costs_nothing_that_was_synced() {
+    let (made, _) = prepared(6);
+    made.hide_space(); // or packs would be refused before the disk is full
+    let on = |disk: &SimDisk| LocalBackend::open_on(disk.clone(), Place::Repository);
     let needed = {
-        let (disk, backend) = prepared(6);
-        work(&backend, &mut Promise::default()).expect("nothing fails");
-        disk.used_space() + 9_000
+        let disk = made.fork();
+        work(&on(&disk).expect("opened"), &mut Promise::default()).expect("nothing fails");
+        disk.used_space() - made.used_space() + 12_000
     };
     for room in (0..needed).step_by(61) {
-        let (disk, backend) = prepared(6);
-        disk.limit_space(room);
+        let disk = made.fork();
+        let backend = on(&disk).expect("opened");
+        disk.limit_space(made.used_space() + room);
         let mut promise = Promise::default();
         if let Err(error) = work(&backend, &mut promise) {
             assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");

@@ -161,11 +161,13 @@ fn of_two_puts_of_one_name_the_second_fails_and_leaves_no_temporary() {
 fn a_put_that_ran_out_of_space_leaves_nothing_behind() {
     for room in (0..5000).step_by(97) {
         let (disk, backend) = simulated();
-        disk.limit_space(room);
+        disk.hide_space(); // or it would be refused before it was tried
+        let before = (disk.files(), disk.used_space());
+        disk.limit_space(before.1 + room);
         let refused = backend.put(&pack(1), &[1; 5000]).expect_err("no space");
         assert_eq!(refused.kind(), ErrorKind::NoSpace, "{refused}");
-        assert_eq!(disk.files(), [] as [&str; 0]);
-        disk.limit_space(5000);
+        assert_eq!(disk.files(), before.0);
+        disk.limit_space(before.1 + 6000);
         backend.put(&pack(1), &[1; 5000]).expect("space was added");
     }
 }
@@ -173,15 +175,13 @@ fn a_put_that_ran_out_of_space_leaves_nothing_behind() {
 #[test]
 fn a_failed_flush_is_never_believed() {
     let (disk, backend) = simulated();
+    let before = disk.calls(DiskCall::CreateExclusive);
     disk.fail(fault(DiskCall::FlushFile, 1, io::ErrorKind::Other, false));
     backend
         .put(&pack(1), &[1; 3000])
         .expect("stored at the second attempt");
-    assert_eq!(
-        disk.calls(DiskCall::CreateExclusive),
-        2,
-        "written anew under another name"
-    );
+    let made = disk.calls(DiskCall::CreateExclusive) - before;
+    assert_eq!(made, 2, "written anew under another name");
     backend.sync().expect("synced");
     for variant in 0..32 {
         let found = disk.reboot(variant);
@@ -195,13 +195,15 @@ fn a_failed_flush_is_never_believed() {
 #[test]
 fn a_disk_that_cannot_flush_is_given_up() {
     let (disk, backend) = simulated();
+    let before = (disk.files(), disk.calls(DiskCall::FlushFile));
     disk.fail(fault(DiskCall::FlushFile, 1, io::ErrorKind::Other, true));
     let refused = backend
         .put(&pack(1), &[1; 3000])
         .expect_err("never durable");
     assert_eq!(refused.kind(), ErrorKind::Io);
-    assert_eq!(disk.calls(DiskCall::FlushFile), u64::from(FLUSH_ATTEMPTS));
-    assert_eq!(disk.files(), [] as [&str; 0]);
+    let flushed = disk.calls(DiskCall::FlushFile) - before.1;
+    assert_eq!(flushed, u64::from(FLUSH_ATTEMPTS));
+    assert_eq!(disk.files(), before.0);
 }
 
 #[test]
@@ -232,6 +234,7 @@ fn every_failing_call_is_an_error_or_harmless() {
         FlushFolder,
         ListFolder,
         Stat,
+        Space,
     ];
     let work = |backend: &SimBackend| -> Result<()> {
         backend.put(&pack(1), &[1; 3000])?;
@@ -247,14 +250,17 @@ fn every_failing_call_is_an_error_or_harmless() {
             }]
         );
         backend.delete(&pack(2))?;
+        backend.release_reserve()?;
         backend.sync()
     };
+    let (made, _) = simulated();
     for (call, lasting) in calls
         .into_iter()
         .flat_map(|call| [(call, false), (call, true)])
     {
         for nth in 1..20 {
-            let (disk, backend) = simulated();
+            let disk = made.fork();
+            let backend = LocalBackend::open_on(disk.clone(), Place::Repository).expect("opened");
             disk.fail(fault(call, nth, io::ErrorKind::Other, lasting));
             if work(&backend).is_ok() {
                 let found = disk.reboot(nth);

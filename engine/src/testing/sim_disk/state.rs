@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use crate::storage::disk::Space;
 use crate::testing::random::Random;
 use crate::testing::sim_disk::DiskCall;
 use crate::testing::sim_disk::DiskFault;
 use crate::testing::sim_disk::PowerLoss;
 use crate::testing::sim_image::Image;
+use crate::testing::sim_image::NAME_SPACE;
 
 #[derive(Clone)]
 pub(super) struct State {
@@ -23,6 +25,7 @@ pub(super) struct State {
     pub(super) unsteady_one_in: u64,
     pub(super) flip_read: Option<u64>,
     pub(super) capacity: Option<u64>,
+    pub(super) hides_space: bool,
     /// The disk before each step, in order.
     pub(super) recorded: Option<Vec<State>>,
 }
@@ -42,6 +45,7 @@ impl State {
             unsteady_one_in: 0,
             flip_read: None,
             capacity: None,
+            hides_space: false,
             recorded: None,
         }
     }
@@ -62,6 +66,7 @@ impl State {
         self.unsteady_one_in = 0;
         self.flip_read = None;
         self.capacity = None;
+        self.hides_space = false;
     }
 
     /// Counts a step, unless there is no power for it.
@@ -116,13 +121,36 @@ impl State {
 
     /// How much of `len` bytes finds space.
     pub(super) fn room_for(&self, len: usize) -> io::Result<usize> {
-        let Some(capacity) = self.capacity else {
-            return Ok(len);
-        };
-        let room = usize::try_from(capacity.saturating_sub(self.image.used())).unwrap_or(len);
+        let room = usize::try_from(self.free()).unwrap_or(len);
         match room.min(len) {
             0 if len > 0 => Err(io::ErrorKind::StorageFull.into()),
             room => Ok(room),
+        }
+    }
+
+    /// Whether one more name finds space. A rename needs it as well: for a while there are two.
+    pub(super) fn room_for_name(&self) -> io::Result<()> {
+        match self.free() < NAME_SPACE {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+
+    fn free(&self) -> u64 {
+        match self.capacity {
+            Some(capacity) => capacity.saturating_sub(self.image.used()),
+            None => u64::MAX,
+        }
+    }
+
+    /// What the disk says of itself.
+    pub(super) fn space(&self) -> Space {
+        if self.hides_space {
+            return Space { total: 0, free: 0 };
+        }
+        Space {
+            total: self.capacity.unwrap_or(u64::MAX),
+            free: self.free(),
         }
     }
 

@@ -1,0 +1,173 @@
+//! A disk that is full at any byte blocks nothing that frees space, and costs no snapshot (I8).
+//!
+//! Fills up two kinds of disk: one that tells how much is free, where a writer stops at the
+//! low-water mark, and one that does not, where it meets the end of the disk itself.
+
+use blockstore::error::ErrorKind;
+use blockstore::format::id::SessionId;
+use blockstore::format::name::{ObjectKind, ObjectName, PruneStep};
+use blockstore::limits::RESERVE_LEN;
+use blockstore::operations::check::{CheckOptions, check};
+use blockstore::repository::Repository;
+use blockstore::repository::snapshots;
+use blockstore::storage::Backend;
+use blockstore::storage::room::with_room;
+use blockstore::testing::random::Random;
+use blockstore::testing::sim_disk::SimDisk;
+
+use crate::world::{self, Contents, Source};
+
+/// What lies before the end of the disk, and is cut short at every byte.
+const LAST: u64 = 64 * 1024;
+
+/// Tests every byte instead of some of them: `BLOCKSTORE_FULL_DISK=all`.
+const ALL: &str = "BLOCKSTORE_FULL_DISK";
+
+/// A repository with one snapshot of a source that has changed since.
+struct Scene {
+    disk: SimDisk,
+    source: Source,
+    session: SessionId,
+    contents: Contents,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let (source, disk) = (Source::new(), SimDisk::new(5));
+        let repository = world::init(world::create_on(&disk).unwrap()).unwrap();
+        let first = world::capture(&repository, &source.path())
+            .unwrap()
+            .snapshot;
+        let contents = world::read_back(&repository, &first).unwrap();
+        source.change();
+        Self {
+            disk,
+            source,
+            session: first.session,
+            contents,
+        }
+    }
+
+    /// A copy of the disk with so many bytes free.
+    fn with_free(&self, bytes: u64, tells: bool) -> SimDisk {
+        let disk = self.disk.fork();
+        disk.limit_space(disk.used_space() + bytes);
+        if !tells {
+            disk.hide_space();
+        }
+        disk
+    }
+
+    fn assert_whole(&self, repository: &Repository, context: &str) {
+        let report = check(repository, &CheckOptions::default(), &()).unwrap();
+        assert!(report.is_sound(), "{context}: {:?}", report.findings);
+        let found = snapshots::find(repository, &self.session.to_string()).unwrap();
+        let contents = world::read_back(repository, &found).unwrap();
+        assert!(contents == self.contents, "{context}: the first is changed");
+    }
+}
+
+/// What forget and prune put before anything can go: a tombstone, a plan, a seal, and done.
+fn assert_can_free(disk: &SimDisk, session: SessionId, context: &str) {
+    let disk = disk.fork();
+    disk.limit_space(disk.used_space()); // not a byte is left
+    let backend = world::backend_on(&disk).unwrap();
+    let put = |name: ObjectName, len: usize| {
+        let bytes = Random::new(1).bytes(len);
+        let done = with_room(&*backend, || backend.put(&name, &bytes));
+        done.unwrap_or_else(|error| panic!("{context}: {error}"));
+        backend.sync().unwrap();
+    };
+    put(ObjectName::Forgotten(session), 1_000);
+    for (step, len) in [
+        (PruneStep::Plan, 100_000),
+        (PruneStep::Seal, 100_000),
+        (PruneStep::Done, 400),
+    ] {
+        put(ObjectName::Prune(step, 1), len);
+    }
+    let before = disk.used_space();
+    for pack in backend.list(ObjectKind::Pack).unwrap() {
+        backend.delete(&pack.name).unwrap();
+    }
+    backend.renew_reserve().unwrap();
+    assert!(disk.used_space() < before, "{context}: space is freed");
+}
+
+#[test]
+fn i8_a_disk_full_at_every_byte_is_told_and_can_be_freed() {
+    let scene = Scene::new();
+    let is_thorough = std::env::var_os(ALL).is_some_and(|value| value == "all");
+    let step = if is_thorough { 1 } else { 4_099 };
+    let (mut full, mut taken) = (0, 0);
+    for free in (0..LAST).step_by(step) {
+        for tells in [true, false] {
+            let context = format!("{free} bytes free, tells: {tells}");
+            let disk = scene.with_free(free, tells);
+            let repository = world::open_on(&disk).unwrap();
+            match world::capture(&repository, &scene.source.path()) {
+                Ok(_) => taken += 1,
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::NoSpace, "{context}: {error}");
+                    full += 1;
+                }
+            }
+            let repository = world::open_on(&disk).unwrap();
+            scene.assert_whole(&repository, &context);
+            assert_can_free(&disk, scene.session, &context);
+            disk.limit_space(u64::MAX);
+            let repository = world::open_on(&disk).unwrap();
+            world::capture(&repository, &scene.source.path()).unwrap();
+            scene.assert_whole(&repository, &context);
+        }
+    }
+    assert!(full > 0);
+    eprintln!("the disk was full in {full} runs, {taken} snapshots were taken all the same");
+}
+
+#[test]
+fn i8_a_writer_stops_at_the_low_water_mark_and_what_it_stored_is_used() {
+    let scene = Scene::new();
+    for seed in 0..40 {
+        let noise = Random::new(seed).bytes(50_000);
+        scene.source.write(&format!("noise/{seed}"), &noise);
+    }
+    // An eighth of it is kept free.
+    let total = (scene.disk.used_space() + 800_000) / 7 * 8;
+    let disk = scene.disk.fork();
+    disk.limit_space(total);
+    let repository = world::open_on(&disk).unwrap();
+    let error = world::capture(&repository, &scene.source.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSpace);
+    assert!(error.to_string().contains("kept free"), "{error}");
+    let free = total - disk.used_space();
+    assert!(free >= total / 8 - LAST, "{free} of {total} are free");
+    let intents = repository.backend().list(ObjectKind::Intent).unwrap();
+    assert_eq!(intents, [], "it ended its session");
+
+    let repository = world::open_on(&disk).unwrap();
+    scene.assert_whole(&repository, "after the error");
+    disk.limit_space(u64::MAX);
+    let again = world::capture(&repository, &scene.source.path()).unwrap();
+    let new = again.snapshot.totals.new_bytes;
+    assert!(new < 1_500_000, "what was stored is used: {new}");
+}
+
+#[test]
+fn i8_a_repository_without_a_reserve_gets_one_with_its_next_snapshot_and_a_check_says_so() {
+    let scene = Scene::new();
+    let repository = world::open_on(&scene.disk).unwrap();
+    let reserve = || repository.backend().room().unwrap().unwrap().reserve;
+    let notes = || {
+        let report = check(&repository, &CheckOptions::default(), &()).unwrap();
+        assert!(report.is_sound());
+        let mut subjects = report.findings.into_iter().map(|finding| finding.subject);
+        subjects.any(|subject| subject == "reserve")
+    };
+    assert!(!notes());
+    assert!(repository.backend().release_reserve().unwrap());
+    assert!(notes());
+    world::capture(&repository, &scene.source.path()).unwrap();
+    assert_eq!(reserve(), RESERVE_LEN);
+    assert!(!notes());
+}
