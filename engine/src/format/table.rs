@@ -449,13 +449,13 @@ mod tests {
     #[test]
     fn frames_were_all_moved_if_there_are_some_and_none_is_of_origin_0() {
         let (mut table, _) = sample();
-        assert!(!table.moved_all());
+        assert!(!table.is_all_moved());
         table.frames[0].origin = 1;
-        assert!(!table.moved_all(), "one was sealed here");
+        assert!(!table.is_all_moved(), "one was sealed here");
         table.frames[1].origin = 1;
-        assert!(table.moved_all());
+        assert!(table.is_all_moved());
         table.frames.clear();
-        assert!(!table.moved_all(), "there is none");
+        assert!(!table.is_all_moved(), "there is none");
     }
 
     #[test]

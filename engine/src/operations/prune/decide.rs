@@ -1,17 +1,17 @@
 //! P3 to P6: the plan stands, older sessions are decided, snapshots are looked at again, the seal
 //! says what goes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::format::id::SessionId;
 use crate::format::name::{ObjectKind, ObjectName, PruneStep};
 use crate::format::prune::{PruneRecord, PrunedPack};
 use crate::format::snapshot::Snapshot;
+use crate::operations::prune::Prune;
 use crate::operations::prune::choose::{each_needed, load_all};
 use crate::operations::prune::mark::{self, Marks};
 use crate::operations::prune::survey::{read_intents, sessions_with_outcome, unknown_needs};
-use crate::operations::prune::{Prune, survey};
 use crate::repository::index::is_missing_or_damaged;
 use crate::repository::prunes::{self, Prunes};
 use crate::repository::{Repository, snapshots};
@@ -216,7 +216,7 @@ impl Standing {
 }
 
 /// True if the steps of this number are all done, and may be tidied away.
-fn is_finished(steps: &std::collections::BTreeMap<u32, prunes::StepsListed>, number: u32) -> bool {
+fn is_finished(steps: &BTreeMap<u32, prunes::StepsListed>, number: u32) -> bool {
     let is_done = steps.get(&number).is_some_and(|steps| steps.done);
     is_done || prunes::newest_plan(steps) > number
 }

@@ -37,7 +37,7 @@ use crate::operations::prune::survey::Survey;
 use crate::repository::Repository;
 use crate::repository::prunes;
 use crate::repository::session::{SessionOptions, Writer};
-use crate::storage;
+use crate::storage::room::with_room;
 
 /// How a repository is pruned.
 #[derive(Clone, Debug)]
@@ -244,7 +244,7 @@ impl Prune<'_> {
 
     /// Runs `action`; on a full medium once more, with the room that was kept for it.
     fn with_room<T>(&self, action: impl FnMut() -> Result<T>) -> Result<T> {
-        storage::with_room(self.repository.backend(), action)
+        with_room(self.repository.backend(), action)
     }
 }
 

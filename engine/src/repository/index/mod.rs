@@ -44,7 +44,7 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::envelope::SealedKind;
 use crate::format::id::ChunkId;
 use crate::format::index_run::{IndexEntry, IndexRun, IndexedFrame, IndexedPack};
-use crate::format::name::{ObjectKind, ObjectName, PackClass};
+use crate::format::name::{ObjectKind, ObjectName};
 use crate::format::table::{Origin, TableName};
 use crate::repository::index::segment::Segment;
 use crate::repository::keys::Keys;
@@ -205,8 +205,8 @@ impl Index {
     /// The same index, and what the tables of all packs say that no run speaks of: all that there
     /// is, as far as it can be read.
     pub(crate) fn with_uncovered(mut self, backend: &dyn Backend, keys: &Keys) -> Result<Self> {
-        let uncovered = self.load_uncovered(backend, keys)?;
-        let segments = uncovered.segments.into_iter();
+        let (beyond, _) = Self::load_beyond(&mut Known::of(&self), backend, keys)?;
+        let segments = beyond.segments.into_iter();
         self.append(segments.map(|placed| placed.segment).collect());
         Ok(self)
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::operations::commit::{self, Outcome};
-use crate::repository::session::{Commit, Session};
+use crate::repository::session::Commit;
 
 fn at(seconds: i64) -> Writer {
     let nanoseconds = 0;
