@@ -37,12 +37,16 @@ pub(super) struct SparsePack {
     pub live_frames: BTreeSet<u64>,
     /// Their stored length, bytes.
     pub live_len: u64,
+    /// That of the others.
+    pub unused_len: u64,
 }
 
 /// One pack while copies are compared.
 struct Facts {
     name: ObjectName,
     len: u64,
+    /// Length of all its frames, bytes.
+    content_len: u64,
     /// Needed ids of which it holds a copy.
     weight: u64,
     live_frames: BTreeSet<u64>,
@@ -108,14 +112,17 @@ impl Packs {
             facts: Vec::new(),
             by_number: Vec::new(),
         };
-        for pack in index.packs() {
+        let mut numbers = Vec::new(); // of which its frames are counted, where several runs name it
+        for (number, pack) in index.packs().enumerate() {
             let name = pack.name();
             let is_there = survey.packs.get(&name) == Some(&pack.object_len);
             packs.by_number.push(is_there.then(|| {
                 *known.entry(name).or_insert_with(|| {
+                    numbers.push(number as u32);
                     packs.facts.push(Facts {
                         name,
                         len: pack.object_len,
+                        content_len: 0,
                         weight: 0,
                         live_frames: BTreeSet::new(),
                         live_len: 0,
@@ -123,6 +130,14 @@ impl Packs {
                     packs.facts.len() as u32 - 1
                 })
             }));
+        }
+        for frame in index.frames() {
+            let facts = packs.by_number.get(frame.pack as usize).copied().flatten();
+            if let Some(facts) = facts.map(|facts| facts as usize)
+                && numbers[facts] == frame.pack
+            {
+                packs.facts[facts].content_len += u64::from(frame.stored_len);
+            }
         }
         packs
     }
@@ -190,15 +205,17 @@ impl Packs {
                 continue;
             }
             kept_bytes += facts.len;
-            let unused = facts.len.saturating_sub(facts.live_len);
+            let unused = facts.content_len.saturating_sub(facts.live_len);
             choice.unused_bytes += unused;
-            if may_go {
-                sparse.push(SparsePack {
+            if may_go && unused > 0 {
+                let pack = SparsePack {
                     name: facts.name,
                     len: facts.len,
                     live_frames: facts.live_frames,
                     live_len: facts.live_len,
-                });
+                    unused_len: unused,
+                };
+                sparse.push(pack);
             }
         }
         choice.take_sparse(prune, sparse, kept_bytes);
@@ -217,16 +234,14 @@ impl Choice {
         packs.sort_by_key(|pack| (pack.live_len * 1000 / pack.len.max(1), pack.name));
         let mut copied = 0;
         for pack in packs {
-            let unused = pack.len.saturating_sub(pack.live_len);
-            // A pack that is nearly full of what is needed gains nothing: its ends are as long.
-            if self.unused_bytes <= allowed || unused * 8 < pack.len {
+            if self.unused_bytes <= allowed {
                 break;
             }
             if copied + pack.live_len > options.max_repack {
                 continue;
             }
             copied += pack.live_len;
-            self.unused_bytes -= unused;
+            self.unused_bytes -= pack.unused_len;
             self.sparse.push(pack);
         }
     }

@@ -53,6 +53,7 @@ impl Prune<'_> {
         let index = Index::default(); // nothing is looked up: every frame is new
         let session = Session::start(repository, &index, announced, options.session)?;
         copied.session = Some(session.id());
+        self.own = Some(session.id());
         let moved = self.move_packs(&session, &choice.sparse);
         let ended = session.finish_without_snapshot();
         match moved.and_then(|sources| ended.map(|_| sources)) {
@@ -78,9 +79,10 @@ impl Prune<'_> {
         let mut sources = Vec::new();
         for pack in packs {
             self.go_on()?;
+            self.report.unused_bytes += pack.unused_len;
             if self.is_late() {
                 self.report.is_partial = true;
-                break;
+                continue;
             }
             let source = match SourcePack::read(self.repository, &pack.name) {
                 Ok(source) => source,
@@ -101,6 +103,7 @@ impl Prune<'_> {
             }
             self.report.copied_bytes += pack.live_len;
             self.report.repacked.add(pack.len);
+            self.report.unused_bytes -= pack.unused_len;
             sources.push(pack.name);
         }
         mover.finish()?;

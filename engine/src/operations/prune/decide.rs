@@ -115,7 +115,7 @@ impl Prune<'_> {
         let outcomes = sessions_with_outcome(self.repository)?;
         for (session, intent) in intents {
             let is_older = intent.is_none_or(|intent| intent.base < number);
-            if is_older && !outcomes.contains(&session) {
+            if is_older && !outcomes.contains(&session) && self.own != Some(session) {
                 self.end_session(session)?;
             }
         }

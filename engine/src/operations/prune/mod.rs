@@ -137,6 +137,8 @@ struct Prune<'p> {
     repository: &'p Repository,
     options: &'p PruneOptions,
     observer: &'p dyn Observer,
+    /// The session that copies: its packs are what the plan relies on.
+    own: Option<SessionId>,
     /// When it began; nothing but `max_time` is measured by it.
     begun: Instant,
     report: PruneReport,
@@ -157,6 +159,7 @@ pub fn prune(
         repository,
         options,
         observer,
+        own: None,
         begun: Instant::now(),
         report: PruneReport::default(),
     };

@@ -277,6 +277,20 @@ impl Index {
         })
     }
 
+    /// Every frame of every pack; one that several runs speak of comes several times.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = IndexedFrame> {
+        self.segments.iter().flat_map(|placed| {
+            let numbers = 0..placed.segment.shape().frames;
+            numbers.filter_map(|number| {
+                let (frame, _, _) = placed.segment.frame(number)?;
+                Some(IndexedFrame {
+                    pack: frame.pack + placed.pack_base,
+                    ..frame
+                })
+            })
+        })
+    }
+
     /// The frame of this number, as the location of all of it.
     pub(crate) fn frame(&self, number: u32) -> Option<Location> {
         let at = self
@@ -528,6 +542,7 @@ impl Location {
 mod tests {
     use super::*;
     use crate::format::id::SessionId;
+    use crate::format::name::PackClass;
     use crate::format::table::Codec;
 
     fn index_of<const N: usize>(runs: [IndexRun; N]) -> Index {

@@ -18,7 +18,9 @@ fn at(seconds: i64) -> Writer {
 #[test]
 fn packs_of_a_writer_at_work_stay_and_its_snapshot_is_committed_by_another_session() {
     let world = World::new();
-    let old = world.commit(&tree(1));
+    let mut other = SampleTree::new();
+    other.file("other", Random::new(5).bytes(50_000));
+    let (old, kept) = (world.commit(&other), world.commit(&tree(1)));
     let repository = world.open();
     let (session, snapshot) = sample_repository::stored_by(
         &repository,
@@ -41,7 +43,7 @@ fn packs_of_a_writer_at_work_stay_and_its_snapshot_is_committed_by_another_sessi
         panic!("everything it stored is there");
     };
     assert_ne!(snapshot.session, given_up);
-    world.expect_only(&[&snapshot]);
+    world.expect_only(&[&kept, &snapshot]);
     assert_eq!(world.names(ObjectKind::Intent), []);
 }
 
