@@ -14,6 +14,7 @@ mod changes;
 mod conflict;
 mod excludes;
 mod failures;
+mod forget;
 mod media;
 mod merge;
 mod roundtrip;

@@ -72,8 +72,10 @@ pub use operations::bench::{BenchOptions, BenchParts, BenchReport, BenchSource, 
 pub use operations::cat::cat;
 pub use operations::check::{CheckOptions, CheckReport, check};
 pub use operations::diff::{DiffReport, Difference, diff};
+pub use operations::forget::{ForgetOptions, ForgetReport, forget};
 pub use operations::list::{ListReport, Listed, list};
 pub use operations::merge::{MergeMode, MergeOptions, MergeReport, merge};
+pub use operations::protect::{ProtectOptions, ProtectReport, protect};
 pub use operations::restore::{RestoreOptions, RestoreReport, restore};
 pub use operations::restore_volume::{
     ExportFormat, ExportVolumeOptions, RestoreVolumeOptions, RestoreVolumeReport,
@@ -81,6 +83,7 @@ pub use operations::restore_volume::{
 };
 pub use operations::snapshot::{ParentChoice, SnapshotOptions, SnapshotReport, snapshot};
 pub use operations::stats::{StatsReport, stats};
+pub use operations::undelete::{UndeleteReport, undelete};
 pub use repository::keys::UnlockSecret;
 pub use repository::{CreateOptions, Repository};
 pub use storage::Backend;

@@ -4,6 +4,7 @@
 
 mod bench;
 mod location;
+mod retention;
 mod size;
 mod verbs;
 mod volumes;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use bench::{BenchArgs, BenchPart};
 pub(crate) use location::Location;
+pub(crate) use retention::{ForgetArgs, KeepArgs, Moment, ProtectArgs, UndeleteArgs};
 pub(crate) use size::ByteSize;
 pub(crate) use verbs::{
     CatArgs, CheckArgs, CompletionsArgs, ConflictChoice, DebugArgs, DebugSubject, DiffArgs,
@@ -121,6 +123,9 @@ pub(crate) enum Command {
     Export(ExportArgs),
     Diff(DiffArgs),
     Merge(MergeArgs),
+    Forget(Box<ForgetArgs>),
+    Undelete(UndeleteArgs),
+    Protect(ProtectArgs),
     Check(CheckArgs),
     /// Show how much is stored, and how well it is shared
     #[command(after_help = "Example:\n  blockstore stats --repo /backup --json")]
@@ -169,6 +174,11 @@ mod tests {
             "snapshot",
             "merge",
             "merge latest",
+            "forget latest --keep-last 1",
+            "forget latest --host a",
+            "forget --keep-last 0",
+            "undelete",
+            "protect latest",
             "restore latest",
             "bench /x --generate 1G",
             "bench --generate 1G --limit 1G",

@@ -5,6 +5,7 @@ pub(crate) mod escape;
 pub(crate) mod html;
 pub(crate) mod human;
 pub(crate) mod json;
+pub(crate) mod retention;
 pub(crate) mod table;
 pub(crate) mod units;
 pub(crate) mod volumes;

@@ -22,6 +22,7 @@ pub mod manifest;
 pub mod object;
 pub mod pack;
 pub mod prunes;
+pub mod retention;
 pub mod session;
 pub mod snapshots;
 
