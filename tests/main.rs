@@ -14,6 +14,7 @@ mod changes;
 mod conflict;
 mod excludes;
 mod failures;
+mod forget;
 mod full_disk;
 mod media;
 mod merge;

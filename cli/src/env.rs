@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use blockstore::format::entry::Timestamp;
 use blockstore::targets::folder::OwnerNames;
+use jiff::tz::TimeZone;
 use rustix::process::{Resource, Rlimit};
 
 /// Environment variables that mean something here; an empty one counts as not set.
@@ -91,7 +92,20 @@ pub(crate) fn now() -> Timestamp {
     timestamp_of(SystemTime::now())
 }
 
-fn timestamp_of(time: SystemTime) -> Timestamp {
+/// Seconds by which the clocks of this machine are ahead of UTC at that time.
+pub(crate) fn zone_offset(time: Timestamp) -> i32 {
+    let instant = jiff::Timestamp::from_second(time.seconds).unwrap_or_default();
+    TimeZone::system().to_offset(instant).seconds()
+}
+
+/// A date and clock of this machine as a point in time.
+pub(crate) fn time_of_local(local: jiff::civil::DateTime) -> Option<Timestamp> {
+    let zoned = local.to_zoned(TimeZone::system()).ok()?;
+    Some(timestamp_of(zoned.timestamp().into()))
+}
+
+/// The same of any time of the system.
+pub(crate) fn timestamp_of(time: SystemTime) -> Timestamp {
     let parts = |d: Duration| {
         (
             i64::try_from(d.as_secs()).unwrap_or(i64::MAX),

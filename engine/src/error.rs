@@ -119,6 +119,17 @@ impl Error {
         self
     }
 
+    /// The same error, for another who asks for it: its causes are in its sentence.
+    pub(crate) fn repeated(&self) -> Self {
+        let mut detail = self.detail.clone();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            detail = format!("{detail}: {error}");
+            cause = error.source();
+        }
+        Self::new(self.kind, self.place.clone(), detail)
+    }
+
     /// The same error, told of a place that the caller knows better.
     pub(crate) fn with_place(mut self, place: Place) -> Self {
         self.place = place;

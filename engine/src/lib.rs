@@ -72,8 +72,11 @@ pub use operations::bench::{BenchOptions, BenchParts, BenchReport, BenchSource, 
 pub use operations::cat::cat;
 pub use operations::check::{CheckOptions, CheckReport, check};
 pub use operations::diff::{DiffReport, Difference, diff};
+pub use operations::forget::{ForgetOptions, ForgetReport, forget};
 pub use operations::list::{ListReport, Listed, list};
 pub use operations::merge::{MergeMode, MergeOptions, MergeReport, merge};
+pub use operations::protect::{ProtectOptions, ProtectReport, protect};
+pub use operations::prune::{MaxUnused, PruneOptions, PruneReport, prune};
 pub use operations::repair_index::{RepairIndexOptions, RepairIndexReport, repair_index};
 pub use operations::restore::{RestoreOptions, RestoreReport, restore};
 pub use operations::restore_volume::{
@@ -82,6 +85,7 @@ pub use operations::restore_volume::{
 };
 pub use operations::snapshot::{ParentChoice, SnapshotOptions, SnapshotReport, snapshot};
 pub use operations::stats::{StatsReport, stats};
+pub use operations::undelete::{UndeleteReport, undelete};
 pub use repository::keys::UnlockSecret;
 pub use repository::{CreateOptions, Repository};
 pub use storage::Backend;

@@ -4,6 +4,7 @@
 
 mod bench;
 mod location;
+mod retention;
 mod size;
 mod unused;
 mod verbs;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use bench::{BenchArgs, BenchPart};
 pub(crate) use location::Location;
+pub(crate) use retention::{ForgetArgs, KeepArgs, Moment, ProtectArgs, UndeleteArgs};
 pub(crate) use size::ByteSize;
 pub(crate) use unused::{TimeSpan, UnusedLimit};
 pub(crate) use verbs::{
@@ -123,6 +125,9 @@ pub(crate) enum Command {
     Export(ExportArgs),
     Diff(DiffArgs),
     Merge(MergeArgs),
+    Forget(Box<ForgetArgs>),
+    Undelete(UndeleteArgs),
+    Protect(ProtectArgs),
     Check(CheckArgs),
     Prune(PruneArgs),
     /// Show how much is stored, and how well it is shared
@@ -172,6 +177,11 @@ mod tests {
             "snapshot",
             "merge",
             "merge latest",
+            "forget latest --keep-last 1",
+            "forget latest --host a",
+            "forget --keep-last 0",
+            "undelete",
+            "protect latest",
             "restore latest",
             "bench /x --generate 1G",
             "bench --generate 1G --limit 1G",

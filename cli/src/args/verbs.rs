@@ -106,7 +106,10 @@ pub(crate) struct ExcludeArgs {
 
 /// List snapshots, oldest first
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  blockstore snapshots --repo /backup --host laptop --tag daily")]
+#[command(after_help = "\
+Examples:
+  blockstore snapshots --repo /backup --host laptop --tag daily
+  blockstore snapshots --repo /backup --forgotten")]
 pub(crate) struct SnapshotsArgs {
     /// Of this machine
     #[arg(long, value_name = "NAME")]
@@ -117,6 +120,9 @@ pub(crate) struct SnapshotsArgs {
     /// With this absolute path as a root
     #[arg(long, value_name = "PATH")]
     pub(crate) path: Option<PathBuf>,
+    /// Those that are forgotten and can be brought back
+    #[arg(long)]
+    pub(crate) forgotten: bool,
 }
 
 /// List what is in a snapshot

@@ -7,18 +7,21 @@ mod debug;
 mod diff;
 mod diff_volumes;
 mod export;
+mod forget;
 mod generate;
 mod init;
 mod ls;
 mod ls_volumes;
 mod map;
 mod merge;
+mod protect;
 mod prune;
 mod restore;
 mod restore_volume;
 mod snapshot;
 mod snapshots;
 mod stats;
+mod undelete;
 mod volumes;
 
 use std::path::{Path, PathBuf};
@@ -59,6 +62,9 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Outcome, Failure> {
         Command::Export(args) => export::run(&context, args),
         Command::Diff(args) => diff::run(&context, args),
         Command::Merge(args) => merge::run(&context, args),
+        Command::Forget(args) => forget::run(&context, args),
+        Command::Undelete(args) => undelete::run(&context, args),
+        Command::Protect(args) => protect::run(&context, args),
         Command::Check(args) => check::run(&context, args),
         Command::Prune(args) => prune::run(&context, args),
         Command::Stats => stats::run(&context),

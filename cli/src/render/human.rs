@@ -20,7 +20,7 @@ use crate::render::table::{self, Align};
 pub(crate) use crate::render::units::{bytes, count, counted, duration, local_time};
 
 /// Digits of an id that are shown.
-const ID_LEN_SHORT: usize = 8;
+pub(crate) const ID_LEN_SHORT: usize = 8;
 
 /// The beginning of a snapshot's id, enough to name it.
 pub(crate) fn short_id(snapshot: &Snapshot) -> String {
@@ -107,29 +107,18 @@ fn with_problems(count: u64) -> String {
     }
 }
 
-/// One line for each snapshot, below a heading.
-pub(crate) fn snapshots(snapshots: &[&Snapshot]) -> Vec<String> {
-    let heading = ["id", "time", "host", "tags", "size", "paths"].map(str::to_owned);
-    let row = |snapshot: &&Snapshot| {
-        let paths: Vec<_> = snapshot
-            .roots
-            .iter()
-            .map(|root| escape::path(&root.name))
-            .collect();
-        [
-            short_id(snapshot),
-            local_time(snapshot.ended),
-            escape::line(&snapshot.host),
-            escape::line(&snapshot.tags.join(",")),
-            bytes(snapshot.totals.bytes),
-            paths.join(" "),
-        ]
-    };
-    let rows: Vec<_> = std::iter::once(heading)
-        .chain(snapshots.iter().map(row))
-        .collect();
-    use Align::{Left, Right};
-    table::lines([Left, Left, Left, Left, Right, Left], &rows)
+/// What a list says of a snapshot: id, time, host, tags, size, paths.
+pub(crate) fn snapshot_cells(snapshot: &Snapshot) -> [String; 6] {
+    let names = snapshot.roots.iter().map(|root| escape::path(&root.name));
+    let paths: Vec<_> = names.collect();
+    [
+        short_id(snapshot),
+        local_time(snapshot.ended),
+        escape::line(&snapshot.host),
+        escape::line(&snapshot.tags.join(",")),
+        bytes(snapshot.totals.bytes),
+        paths.join(" "),
+    ]
 }
 
 /// As `ls -l` shows it.
@@ -457,19 +446,6 @@ mod tests {
         let dry = merged(&report, 2, true, took);
         let expected = "a merge of 2 snapshots would hold ".to_owned() + text;
         assert_eq!(dry, expected + ", with 2 problems; nothing was stored");
-    }
-
-    #[test]
-    fn a_list_of_snapshots_has_a_heading_and_escaped_paths() {
-        let snapshot = samples::snapshot();
-        let lines = snapshots(&[&snapshot]);
-        assert!(lines[0].starts_with("id        time "), "{}", lines[0]);
-        assert!(lines[1].starts_with("3f3f3f3f  20"), "{}", lines[1]);
-        assert!(
-            lines[1].ends_with(r"laptop  daily  1.6 GiB  /home/\xff"),
-            "{}",
-            lines[1]
-        );
     }
 
     #[test]

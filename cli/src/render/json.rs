@@ -6,6 +6,7 @@
 
 mod bench;
 mod ranges;
+mod retention;
 mod volumes;
 
 use std::fmt::Write;
@@ -28,6 +29,7 @@ use serde_json::{Map, Value};
 pub(crate) use self::bench::BenchSummary;
 use self::ranges::LostBytes;
 pub(crate) use self::ranges::{DirtyRange, MapEntry, RangeLine, RootLine, VolumeLine};
+pub(crate) use self::retention::{ForgetSummary, ListedSnapshot, ProtectSummary, UndeleteSummary};
 use self::volumes::VolumeDescription;
 pub(crate) use self::volumes::{RestoreVolumeSummary, VerifyVolumeSummary};
 use crate::progress::Problems;
@@ -133,7 +135,7 @@ pub(crate) struct MergeSummary {
 /// `snapshots`
 #[derive(Debug, Serialize)]
 pub(crate) struct SnapshotsReport {
-    pub(crate) snapshots: Vec<SnapshotInfo>,
+    pub(crate) snapshots: Vec<ListedSnapshot>,
     pub(crate) damaged: Vec<DamagedObject>,
 }
 
@@ -713,6 +715,9 @@ mod tests {
     use blockstore::operations::check::LostRange;
     use blockstore::operations::diff_volume::DifferentRange;
     use blockstore::operations::map_volume::{MappedRange, RangeKind};
+    use blockstore::operations::protect::ProtectReport;
+    use blockstore::operations::undelete::UndeleteReport;
+    use blockstore::repository::retention::Until;
     use serde_json::json;
 
     use super::*;
@@ -782,13 +787,24 @@ mod tests {
             object: "snapshots/x".into(),
             detail: "x".into(),
         };
+        let until = Some(Until::Forever);
+        let listed = ListedSnapshot::of(&snapshot, until, Some(snapshot.ended));
         let list = SnapshotsReport {
-            snapshots: vec![SnapshotInfo::of(&snapshot)],
+            snapshots: vec![listed],
             damaged: vec![damaged],
         };
         let cat = CatReport {
             snapshot: "x".into(),
             bytes: 1,
+        };
+        let undeleted = UndeleteReport {
+            back: vec![snapshot.session],
+            too_late: vec![snapshot.session],
+        };
+        let protected = ProtectReport {
+            session: snapshot.session,
+            until: snapshot.ended,
+            before: until,
         };
         let took = Duration::from_millis(1_500);
         let (restored, diffed) = (RestoreReport::default(), DiffReport::default());
@@ -821,6 +837,12 @@ mod tests {
             ("ls", value(RootLine::of(&snapshot.roots[0]))),
             ("diff", value(DifferenceLine::of(&difference))),
             ("diff", value(DiffSummary::of(both, &diffed, &problems))),
+            (
+                "forget",
+                value(ForgetSummary::of(&samples::forget(), &problems, true)),
+            ),
+            ("undelete", value(UndeleteSummary::of(&undeleted))),
+            ("protect", value(ProtectSummary::of(&protected))),
             ("check", value(CheckSummary::of(&check, true, took))),
             ("stats", value(StatsSummary::of(&stats))),
             (

@@ -6,6 +6,7 @@ pub(crate) mod html;
 pub(crate) mod human;
 pub(crate) mod json;
 pub(crate) mod prune;
+pub(crate) mod retention;
 pub(crate) mod table;
 pub(crate) mod units;
 pub(crate) mod volumes;

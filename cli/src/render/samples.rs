@@ -13,7 +13,12 @@ use blockstore::observe::{Problem, ProblemKind};
 use blockstore::operations::bench::{
     BenchReport, Cost, Floor, Measurement, Operation, OperationKind, Probe, Sample, SourceKind,
 };
+use blockstore::operations::forget::calendar::Period;
+use blockstore::operations::forget::clocks::Misfit;
+use blockstore::operations::forget::policy::{Reason, Refusal, Series, SeriesKey, TagSet, Verdict};
+use blockstore::operations::forget::{ForgetReport, SecondThought};
 use blockstore::operations::merge::MergeReport;
+use blockstore::repository::retention::Until;
 
 /// A snapshot with one root whose name is no text.
 pub(crate) fn snapshot() -> Snapshot {
@@ -68,6 +73,41 @@ pub(crate) fn merge() -> MergeReport {
         merged: vec![SessionId([1; 16]), SessionId([2; 16])],
         roots_taken_over: 0,
         roots_built: 1,
+    }
+}
+
+/// A forget of one series, in which everything happened that can.
+pub(crate) fn forget() -> ForgetReport {
+    let time = snapshot().ended;
+    let tags = TagSet(["daily".to_owned()].into());
+    let (one, two) = (SessionId([1; 16]), SessionId([2; 16]));
+    let verdict = |session, keep, reasons| Verdict {
+        session,
+        time,
+        keep,
+        reasons,
+    };
+    let bucket = Period::Day.bucket(time, 0);
+    let late = vec![Reason::LaterOf(bucket), Reason::NotTagged];
+    let kept = vec![
+        Reason::Clock(Misfit::BeforeEarlier(one)),
+        Reason::Protected(Until::Time(time)),
+        Reason::Tagged(tags.clone()),
+    ];
+    ForgetReport {
+        series: vec![Series {
+            key: SeriesKey {
+                host: Some("laptop".into()),
+                source: Some(vec![b"/home/\xff".to_vec()]),
+                tags: Some(vec!["daily".into()]),
+            },
+            verdicts: vec![verdict(one, false, late), verdict(two, true, kept)],
+        }],
+        refusal: Some(Refusal::TagsOnNoSnapshot(tags)),
+        forgotten: vec![one],
+        forgotten_before: vec![two],
+        taken_back: vec![(two, SecondThought::Protected(Until::Forever))],
+        problems: 0,
     }
 }
 

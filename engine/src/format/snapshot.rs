@@ -300,6 +300,11 @@ struct IntentBody {
 }
 
 impl Snapshot {
+    /// Its place in the order of commits, whatever clocks said.
+    pub fn order(&self) -> (u64, Timestamp, SessionId) {
+        (self.sequence, self.ended, self.session)
+    }
+
     /// Reads the payload of the snapshot named `session`.
     pub fn decode(bytes: &[u8], session: SessionId) -> Decoded<Self> {
         if bytes.len() > SNAPSHOT_LEN_LIMIT {

@@ -1,7 +1,5 @@
 //! Committed snapshots: list them, find one by what a person types.
 
-use std::collections::HashSet;
-
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::envelope::SealedKind;
 use crate::format::id::SessionId;
@@ -11,6 +9,7 @@ use crate::repository::Repository;
 use crate::repository::index::is_missing_or_damaged;
 use crate::repository::object;
 use crate::repository::prunes::Prunes;
+use crate::repository::retention;
 
 /// What a listing found.
 #[derive(Debug, Default)]
@@ -55,23 +54,11 @@ pub(crate) fn list_by(repository: &Repository, prunes: &Prunes) -> Result<Snapsh
             Err(error) => return Err(error),
         }
     }
-    found
-        .snapshots
-        .sort_by_key(|snapshot| (snapshot.sequence, snapshot.ended, snapshot.session));
-    let forgotten = forgotten(repository)?;
+    found.snapshots.sort_by_key(Snapshot::order);
+    let forgotten = retention::forgotten(repository)?;
     let is_forgotten = |snapshot: &mut Snapshot| forgotten.contains(&snapshot.session);
     found.forgotten = found.snapshots.extract_if(.., is_forgotten).collect();
     Ok(found)
-}
-
-/// The snapshots that have a tombstone.
-pub(crate) fn forgotten(repository: &Repository) -> Result<HashSet<SessionId>> {
-    let names = repository.backend().list(ObjectKind::Forgotten)?;
-    let sessions = names.into_iter().filter_map(|info| match info.name {
-        ObjectName::Forgotten(session) => Some(session),
-        _ => None,
-    });
-    Ok(sessions.collect())
 }
 
 impl SnapshotList {
@@ -80,6 +67,40 @@ impl SnapshotList {
         let all = self.snapshots.iter().chain(&self.forgotten);
         let greatest = all.map(|snapshot| snapshot.sequence).max();
         greatest.unwrap_or(0).saturating_add(1)
+    }
+
+    /// Finds a snapshot as [`find`] does, among those that were listed.
+    pub fn find(&self, text: &str) -> Result<&Snapshot> {
+        if let Some(back) = steps_back(text)? {
+            let count = self.snapshots.len();
+            let at = count.checked_sub(back.saturating_add(1));
+            return at.map(|at| &self.snapshots[at]).ok_or_else(|| {
+                let detail = format!("{text}: there are {count} snapshots");
+                refuse(ErrorKind::NotFound, detail)
+            });
+        }
+        let is_meant = |id: &SessionId| !text.is_empty() && id.to_string().starts_with(text);
+        let all = self.snapshots.iter().chain(&self.forgotten);
+        let mut hits = all.filter(|snapshot| is_meant(&snapshot.session));
+        match (hits.next(), hits.count()) {
+            (Some(snapshot), 0) => Ok(snapshot),
+            (Some(_), others) => {
+                let count = others + 1;
+                let detail = format!("{text:?} begins {count} ids; give more digits");
+                Err(refuse(ErrorKind::InvalidInput, detail))
+            }
+            (None, _) => {
+                let is_named = |name: &ObjectName| names(name, &is_meant);
+                let mut damaged = self.damaged.iter();
+                Err(match damaged.find(|(name, _)| is_named(name)) {
+                    Some((_, error)) => error.repeated(),
+                    None => refuse(
+                        ErrorKind::NotFound,
+                        format!("no snapshot begins with {text:?}; list them with snapshots"),
+                    ),
+                })
+            }
+        }
     }
 
     /// The snapshot of this id, unless it is forgotten.
@@ -93,49 +114,7 @@ impl SnapshotList {
 /// Finds a snapshot by `latest`, `latest~N`, or the beginning of its id. One that is forgotten is
 /// found by its id alone.
 pub fn find(repository: &Repository, text: &str) -> Result<Snapshot> {
-    let found = list(repository)?;
-    let mut snapshots = found.snapshots;
-    let not_found = |detail: String| {
-        Err(Error::new(
-            ErrorKind::NotFound,
-            Place::Argument("snapshot"),
-            detail,
-        ))
-    };
-    if let Some(back) = steps_back(text)? {
-        let count = snapshots.len();
-        return match count.checked_sub(back + 1) {
-            Some(at) => Ok(snapshots.swap_remove(at)),
-            None => not_found(format!("{text}: there are {count} snapshots")),
-        };
-    }
-    let matching = |id: &SessionId| !text.is_empty() && id.to_string().starts_with(text);
-    let mut hits: Vec<_> = snapshots
-        .into_iter()
-        .chain(found.forgotten)
-        .filter(|s| matching(&s.session))
-        .collect();
-    match (hits.len(), hits.pop()) {
-        (1, Some(snapshot)) => Ok(snapshot),
-        (0, _) => match found
-            .damaged
-            .into_iter()
-            .find(|(name, _)| names(name, &matching))
-        {
-            Some((_, error)) => Err(error),
-            None => not_found(format!(
-                "no snapshot begins with {text:?}; list them with snapshots"
-            )),
-        },
-        (count, _) => {
-            let detail = format!("{text:?} begins {count} ids; give more digits");
-            Err(Error::new(
-                ErrorKind::InvalidInput,
-                Place::Argument("snapshot"),
-                detail,
-            ))
-        }
-    }
+    list(repository)?.find(text).cloned()
 }
 
 fn names(name: &ObjectName, matching: &impl Fn(&SessionId) -> bool) -> bool {
@@ -152,12 +131,10 @@ fn steps_back(text: &str) -> Result<Option<usize>> {
         None => rest.is_empty().then_some(0),
     };
     let detail = || format!("{text:?}: expected latest or latest~N");
-    let error = || {
-        Error::new(
-            ErrorKind::InvalidInput,
-            Place::Argument("snapshot"),
-            detail(),
-        )
-    };
+    let error = || refuse(ErrorKind::InvalidInput, detail());
     steps.map(Some).ok_or_else(error)
+}
+
+fn refuse(kind: ErrorKind, detail: String) -> Error {
+    Error::new(kind, Place::Argument("snapshot"), detail)
 }

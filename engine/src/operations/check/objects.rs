@@ -1,9 +1,10 @@
-//! The objects that are read whole: config, key slots, intents, index runs, snapshots.
+//! The objects that are read whole: config, key slots, intents, index runs, snapshots, and what was
+//! decided about them.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::Decoded;
 use crate::format::config::Config;
-use crate::format::name::{ObjectKind, ObjectName};
+use crate::format::name::{ObjectKind, ObjectName, PruneStep};
 use crate::format::record::{Record, RecordKind};
 use crate::format::slot::Slot;
 use crate::limits::RESERVE_LEN;
@@ -13,6 +14,8 @@ use crate::operations::walk;
 use crate::repository::Repository;
 use crate::repository::index::{Index, is_missing_or_damaged};
 use crate::repository::object;
+use crate::repository::prunes;
+use crate::repository::retention;
 use crate::repository::snapshots::{self, SnapshotList};
 
 /// Checks everything but snapshots and packs.
@@ -53,6 +56,14 @@ pub(super) fn check(
         FindingKind::Unreferenced,
         intent,
     )?;
+    for kind in [
+        ObjectKind::Forgotten,
+        ObjectKind::Protected,
+        ObjectKind::Prune,
+    ] {
+        let finding = FindingKind::Damaged;
+        each(repository, kind, progress, findings, finding, decision)?;
+    }
     for (name, error) in index.damaged_runs() {
         let detail = format!("{}; the packs say the same", walk::with_causes(error));
         findings.add(FindingKind::Rebuildable, name, detail);
@@ -135,6 +146,31 @@ fn slot(repository: &Repository, name: &ObjectName) -> Result<()> {
 
 fn intent(repository: &Repository, name: &ObjectName) -> Result<()> {
     object::read(repository.backend(), repository.keys(), name).map(drop)
+}
+
+/// What was decided about snapshots: tombstones, protections, and the steps of prunes.
+fn decision(repository: &Repository, name: &ObjectName) -> Result<()> {
+    let (means, read) = match *name {
+        ObjectName::Forgotten(session) => (
+            "its snapshot counts as forgotten: bring it back, then forget it if that is meant",
+            retention::read_tombstone(repository, session).map(drop),
+        ),
+        ObjectName::Protected { session, number } => (
+            "if it is the last one of its snapshot, that is protected for ever",
+            retention::read_protection(repository, session, number).map(drop),
+        ),
+        ObjectName::Prune(step @ (PruneStep::Plan | PruneStep::Seal), number) => (
+            "nothing can be written until a prune has ended it",
+            prunes::read_step(repository, step, number).map(drop),
+        ),
+        _ => ("its name alone counts", intent(repository, name)),
+    };
+    read.map_err(|error| match error.kind() {
+        ErrorKind::Damaged => {
+            Error::damaged(*name, format!("cannot be read; {means}")).with_source(error)
+        }
+        _ => error,
+    })
 }
 
 fn decoded<T>(name: &ObjectName, result: Decoded<T>) -> Result<T> {
