@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 /// The floors of the engine, lowest first; those of one line may know each other.
 const FLOORS: [&[&str]; 10] = [
-    &["limits"],
+    &["limits", "mutants"],
     &["format"],
     &["transform"],
     &["error", "observe"],

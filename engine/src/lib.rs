@@ -38,7 +38,7 @@
 //!
 //! | floor | what |
 //! |---|---|
-//! | [`limits`] | every maximum and default |
+//! | [`limits`], [`mutants`] | every maximum and default; known mistakes, which only tests switch on |
 //! | [`format`](mod@format) | bytes and values: no I/O, no clock, no thread |
 //! | [`transform`] | pure bytes to bytes: chunk, hash, compress, seal |
 //! | [`error`], [`observe`] | what went wrong and where; what the engine tells |
@@ -52,6 +52,7 @@
 pub mod error;
 pub mod format;
 pub mod limits;
+pub mod mutants;
 pub mod observe;
 pub mod operations;
 pub mod pipeline;

@@ -25,6 +25,8 @@ pub mod object;
 pub mod pack;
 pub mod prunes;
 pub mod retention;
+#[cfg(any(test, feature = "testing"))]
+pub mod seeded;
 pub mod session;
 pub mod snapshots;
 
@@ -275,6 +277,10 @@ fn unlock(
 
 /// Random bytes from the operating system.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
+    #[cfg(any(test, feature = "testing"))]
+    if let Some(bytes) = seeded::next() {
+        return Ok(bytes);
+    }
     let mut bytes = [0; N];
     let filled = getrandom::fill(&mut bytes);
     filled.map(|()| bytes).map_err(|error| {

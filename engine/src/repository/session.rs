@@ -18,6 +18,7 @@ use crate::format::index_run::IndexRun;
 use crate::format::name::{ObjectKind, ObjectName, PackClass};
 use crate::format::snapshot::{Intent, Root, Snapshot};
 use crate::format::table::TableName;
+use crate::mutants::{self, Mutant};
 use crate::limits::{FRAME_LEN_TARGET, INDEX_EVERY_PACKS, INDEX_RUN_ENTRIES_MAX, PACK_LEN_TARGET};
 use crate::repository::index::{Index, LocalIndex, RunBuilder};
 use crate::repository::pack::{CodedFrame, EncodedPack, FullPack, PackAppender, SealedFrame};
@@ -112,7 +113,9 @@ impl<'r> Session<'r> {
     ) -> Result<Self> {
         let Announced { id, prunes } = announced;
         let mut absent = absent_packs(repository, index)?;
-        absent.extend(prunes.condemned());
+        if !mutants::is_on(Mutant::CondemnedCounts) {
+            absent.extend(prunes.condemned());
+        }
         let (base, snapshots) = (prunes.newest(), snapshots::list_by(repository, &prunes)?);
         Ok(Self {
             repository,
@@ -323,7 +326,9 @@ impl<'r> Session<'r> {
     /// Commits: from here on the snapshot exists, or never will under this id. Its session, base
     /// and sequence become those of this session.
     pub(crate) fn commit(self, mut snapshot: Snapshot) -> Result<Commit> {
-        self.flush()?;
+        if !mutants::is_on(Mutant::CommitBeforePacks) {
+            self.flush()?;
+        }
         let backend = self.repository.backend();
         let name = ObjectName::Snapshot(self.id);
         snapshot.session = self.id;
@@ -341,16 +346,26 @@ impl<'r> Session<'r> {
         match backend.put(&name, &bytes) {
             // Our own put may have taken effect before an error made a layer below repeat it.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                if backend.get(&name)? != bytes {
-                    return Ok(Commit::DecidedAgainst(snapshot));
+                match backend.get(&name) {
+                    Ok(found) if found == bytes => {}
+                    // An ABORT, which a prune may have tidied away in between.
+                    Ok(_) => return Ok(Commit::DecidedAgainst(snapshot)),
+                    Err(error) if error.kind() == ErrorKind::NotFound => {
+                        return Ok(Commit::DecidedAgainst(snapshot));
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             other => other?,
         }
         backend.sync()?;
+        if mutants::is_on(Mutant::CommitBeforePacks) {
+            self.flush()?;
+        }
         // A prune that decided against this session may have tidied its ABORT away since: then the
         // commit came too late, and a seal says so.
-        if !Prunes::read(self.repository)?.allow(&snapshot) {
+        let is_late = !Prunes::read(self.repository)?.allow(&snapshot);
+        if is_late && !mutants::is_on(Mutant::LateCommitStands) {
             return Ok(Commit::DecidedAgainst(snapshot));
         }
         // The commit stands; an intent that stays behind means nothing beside it, and of a missing
@@ -478,8 +493,10 @@ impl Announced {
     pub(crate) fn put(repository: &Repository, writer: &Writer) -> Result<Self> {
         loop {
             let steps = prunes::list_steps(repository.backend())?;
+            let mutant = mutants::is_on(Mutant::NoSecondLook);
+            let early = mutant.then(|| Prunes::read(repository)).transpose()?;
             let id = put_intent(repository, writer, prunes::newest_plan(&steps))?;
-            let prunes = Prunes::read(repository)?;
+            let prunes = early.map_or_else(|| Prunes::read(repository), Ok)?;
             if prunes.newest() == prunes::newest_plan(&steps) {
                 prunes.ensure_known()?;
                 return Ok(Self { id, prunes });
@@ -540,6 +557,11 @@ fn absent_packs(repository: &Repository, index: &Index) -> Result<HashSet<Object
         .map(|info| (info.name, info.len))
         .collect();
     let absent = index.packs();
-    let absent = absent.filter(|pack| !there.contains(&(pack.name(), pack.object_len)));
+    let is_torn_there = |name| {
+        mutants::is_on(Mutant::TornPackCounts) && there.iter().any(|(found, _)| *found == name)
+    };
+    let absent = absent.filter(|pack| {
+        !there.contains(&(pack.name(), pack.object_len)) && !is_torn_there(pack.name())
+    });
     Ok(absent.map(|pack| pack.name()).collect())
 }

@@ -27,6 +27,12 @@ impl MemoryBackend {
         Self::default()
     }
 
+    /// Another backend that holds the same objects now; it costs no copy of their bytes.
+    pub fn fork(&self) -> Self {
+        let objects = RwLock::new(self.objects.read().clone());
+        Self { objects }
+    }
+
     /// Copying happens outside the lock.
     fn find(&self, name: &ObjectName) -> Result<Arc<[u8]>> {
         self.objects
@@ -92,5 +98,16 @@ mod tests {
     #[test]
     fn memory_keeps_the_contract() {
         conformance::run_all(|| Box::new(MemoryBackend::new()));
+    }
+
+    #[test]
+    fn a_fork_has_what_there_was_and_goes_its_own_way() {
+        let backend = MemoryBackend::new();
+        backend.put(&ObjectName::Config(1), b"old").unwrap();
+        let fork = backend.fork();
+        backend.put(&ObjectName::Config(2), b"new").unwrap();
+        fork.delete(&ObjectName::Config(1)).unwrap();
+        assert_eq!(backend.list(ObjectKind::Config).unwrap().len(), 2);
+        assert!(fork.list(ObjectKind::Config).unwrap().is_empty());
     }
 }

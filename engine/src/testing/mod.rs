@@ -3,7 +3,7 @@
 //!
 //! Compiled for tests and with the feature `testing` only. Everything here is deterministic: one
 //! seed, no clock, no order that depends on a hash or on an address. Tests alone may spawn threads
-//! here (`conformance` does, to race).
+//! here (`conformance` does, to race; `schedule`, one at a time).
 
 pub mod conformance;
 pub mod decoders;
@@ -16,8 +16,10 @@ pub mod random;
 pub mod recording_backend;
 pub mod sample_repository;
 pub mod sample_volumes;
+pub mod schedule;
 pub mod seeds;
 pub mod sim_disk;
+pub mod small_world;
 pub mod tiny_volumes;
 pub mod whole_object;
 

@@ -123,7 +123,7 @@ fn prepare() -> Result<Prepared> {
     })
 }
 
-fn put_slot_and_config(backend: &MemoryBackend) -> Result<()> {
+pub(crate) fn put_slot_and_config(backend: &MemoryBackend) -> Result<()> {
     let (bundle, config, keys) = (keys::bundle(), keys::config(), keys::keys());
     let costs = Argon2Costs {
         memory_kib: 8,

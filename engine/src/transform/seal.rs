@@ -9,6 +9,7 @@ use ring::aead::{self, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
 use crate::format::envelope::{TAG_LEN, VERSION};
 use crate::format::id::RepositoryId;
+use crate::mutants::{self, Mutant};
 use crate::transform::derive::Secret;
 
 /// Length of what is authenticated beside every frame and table.
@@ -117,7 +118,8 @@ impl Binding {
     fn aad(&self, counter: u64) -> [u8; AAD_LEN] {
         let mut aad = [0; AAD_LEN];
         aad[..16].copy_from_slice(self.repository.as_bytes());
-        aad[16..19].copy_from_slice(&[self.kind, VERSION, self.part as u8]);
+        let is_bound = !mutants::is_on(Mutant::KindNotBound);
+        aad[16..19].copy_from_slice(&[self.kind * u8::from(is_bound), VERSION, self.part as u8]);
         aad[20..52].copy_from_slice(&self.salt);
         aad[52..].copy_from_slice(&counter.to_le_bytes());
         aad
@@ -142,7 +144,8 @@ impl Sealer {
 
     /// Takes the next nonce.
     pub fn take_turn(&self) -> Turn {
-        Turn(self.next.fetch_add(1, Ordering::Relaxed))
+        let step = u64::from(!mutants::is_on(Mutant::NonceStays));
+        Turn(self.next.fetch_add(step, Ordering::Relaxed))
     }
 
     /// Encrypts all but the last 16 bytes of `slot` in place and writes the tag there; returns

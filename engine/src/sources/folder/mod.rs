@@ -44,6 +44,8 @@ pub use excludes::Excludes;
 #[cfg(any(test, feature = "testing"))]
 pub use excludes::is_excluded;
 pub use file::SourceFile;
+#[cfg(any(test, feature = "testing"))]
+pub use file_system::believes_holes;
 pub use listing::{Found, Listing};
 pub use scan::{ChangeTest, Known, ScanStart};
 pub use sparse::DataRuns;

@@ -23,6 +23,8 @@ use rustix::io::Errno;
 
 use crate::format::entry::FolderPath;
 use crate::format::entry::TreePath;
+use crate::mutants;
+use crate::mutants::Mutant;
 use crate::targets::folder::metadata;
 
 /// Open folders that are kept. A walk in tree order needs a handful; threads that write files in
@@ -38,6 +40,11 @@ const STAND: OFlags = OFlags::PATH
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
+
+/// How far a name may lead: below the folder it starts at, and through no link.
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS);
 
 /// An open folder of the target.
 #[derive(Debug)]
@@ -196,10 +203,13 @@ fn end_of_names(path: &[u8], from: usize, count: usize) -> usize {
 }
 
 fn open_beneath(here: &Folder, names: &[u8]) -> Result<OwnedFd, Errno> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let (mut flags, mut resolve) = (STAND, BENEATH);
+    if mutants::is_on(Mutant::LinksFollowed) {
+        (flags, resolve) = (STAND.difference(OFlags::NOFOLLOW), ResolveFlags::empty());
+    }
     let mut outcome = Err(Errno::AGAIN);
     for _ in 0..STEP_ATTEMPTS {
-        outcome = rustix::fs::openat2(here, names, STAND, Mode::empty(), resolve);
+        outcome = rustix::fs::openat2(here, names, flags, Mode::empty(), resolve);
         if !matches!(outcome, Err(Errno::AGAIN | Errno::INTR)) {
             break;
         }
