@@ -43,8 +43,11 @@ pub(crate) struct ForgetArgs {
     #[arg(long)]
     pub(crate) allow_empty: bool,
     /// Forget nothing, say what would be forgotten
-    #[arg(long)]
+    #[arg(long, conflicts_with = "prune")]
     pub(crate) dry_run: bool,
+    /// Prune afterwards, as prune does without options
+    #[arg(long)]
+    pub(crate) prune: bool,
 }
 
 /// What is kept.

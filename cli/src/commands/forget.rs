@@ -8,7 +8,7 @@ use blockstore::repository::Repository;
 use blockstore::repository::snapshots;
 
 use crate::args::{ForgetArgs, KeepArgs};
-use crate::commands::{Context, writer};
+use crate::commands::{Context, prune, writer};
 use crate::env;
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
@@ -33,7 +33,16 @@ pub(super) fn run(context: &Context<'_>, args: &ForgetArgs) -> Result<Outcome, F
     } else {
         print(context.output, &report, args.dry_run)?;
     }
-    Ok(Outcome::of_problems(doubts(&report)))
+    let outcome = Outcome::of_problems(doubts(&report));
+    if !args.prune {
+        return Ok(outcome);
+    }
+    drop(opened);
+    let pruned = prune::run_with(context, &prune::usual_options(context)?)?;
+    Ok(match outcome {
+        Outcome::Done => pruned,
+        outcome => outcome,
+    })
 }
 
 fn choice(

@@ -17,10 +17,17 @@ pub(super) fn run(context: &Context<'_>, args: &PruneArgs) -> Result<Outcome, Fa
         max_time: args.max_time.map(|span| span.0),
         grace_seconds: args.grace.0.as_secs(),
         dry_run: args.dry_run,
-        session: session_options(context.budget()?),
-        ..PruneOptions::new(writer(env::host()))
+        ..usual_options(context)?
     };
     run_with(context, &options)
+}
+
+/// What holds unless something else is asked for.
+pub(super) fn usual_options(context: &Context<'_>) -> Result<PruneOptions, Failure> {
+    Ok(PruneOptions {
+        session: session_options(context.budget()?),
+        ..PruneOptions::new(writer(env::host()))
+    })
 }
 
 /// The same for who prunes behind something else.

@@ -18,15 +18,8 @@ use crate::repository::session::{Announced, Commit, Session, SessionOptions, Wri
 /// Pages that a look at what is there keeps, bytes.
 const CACHE_LEN: usize = 8 << 20;
 
-/// What became of a snapshot.
-pub(crate) enum Outcome {
-    /// It was committed.
-    Stands(Snapshot),
-    /// Prunes ended its session and condemned something that it names: it must be made again.
-    Incomplete,
-}
-
-/// Commits `snapshot`, by other sessions than `session` if a prune ended that.
+/// Commits `snapshot`, by other sessions than `session` if a prune ended that. Nothing if prunes
+/// condemned something that it names as well: then it must be made again.
 ///
 /// # Errors
 /// As of the repository; and `Busy` if prunes ended one session after the other.
@@ -36,11 +29,11 @@ pub(crate) fn commit(
     snapshot: Snapshot,
     writer: &Writer,
     options: SessionOptions,
-) -> Result<Outcome> {
+) -> Result<Option<Snapshot>> {
     let mut outcome = session.commit(snapshot)?;
     for _ in 1..COMMIT_ATTEMPTS_MAX {
         let snapshot = match outcome {
-            Commit::Stands(snapshot) => return Ok(Outcome::Stands(snapshot)),
+            Commit::Stands(snapshot) => return Ok(Some(snapshot)),
             Commit::DecidedAgainst(snapshot) => snapshot,
         };
         let announced = Announced::put(repository, writer)?;
@@ -53,12 +46,12 @@ pub(crate) fn commit(
         let reader = ChunkReader::with_index(repository, &index, CACHE_LEN);
         if !is_stored(&session, &reader, &snapshot)? {
             session.abandon();
-            return Ok(Outcome::Incomplete);
+            return Ok(None);
         }
         outcome = session.commit(snapshot)?;
     }
     match outcome {
-        Commit::Stands(snapshot) => Ok(Outcome::Stands(snapshot)),
+        Commit::Stands(snapshot) => Ok(Some(snapshot)),
         Commit::DecidedAgainst(_) => Err(ended_by_prunes()),
     }
 }

@@ -77,8 +77,8 @@ impl Prunes {
                 Found::Damaged => {}
             }
         }
-        let seals = steps.iter().filter(|(_, steps)| steps.seal);
-        if let Some((&number, _)) = seals.last() {
+        let mut seals = steps.iter().filter(|(_, steps)| steps.seal);
+        if let Some((&number, _)) = seals.next_back() {
             match prunes.step(repository, PruneStep::Seal, number)? {
                 Found::Record(seal) => {
                     prunes.seal = Some((number, seal.snapshots.into_iter().collect()));

@@ -16,7 +16,11 @@ thread_local! {
 /// Two threads of one seed draw the same, salts of keys included: for repositories that go with
 /// the test.
 pub fn seed_this_thread(seed: Option<u64>) {
-    let reader = seed.map(|seed| blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof());
+    let reader = seed.map(|seed| {
+        blake3::Hasher::new()
+            .update(&seed.to_le_bytes())
+            .finalize_xof()
+    });
     BYTES.with_borrow_mut(|bytes| *bytes = reader);
 }
 

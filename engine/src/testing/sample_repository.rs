@@ -206,6 +206,7 @@ pub fn commit_with(
 
 /// Stores `roots` as a session of `writer`, which goes on: nothing is committed yet, and what is not
 /// flushed is not stored.
+#[cfg(test)]
 pub(crate) fn stored_by<'r>(
     repository: &'r Repository,
     writer: &Writer,

@@ -16,6 +16,7 @@ use crate::operations::walk;
 use crate::repository::Repository;
 use crate::repository::retention;
 use crate::repository::snapshots::SnapshotList;
+use crate::storage::room::with_room;
 
 /// Forgets what the report decided, and tells in it what came of that.
 pub(super) fn bury(
@@ -47,7 +48,8 @@ fn put_all(
             host: options.writer.host.clone(),
             user: options.writer.user.clone(),
         };
-        match retention::put_tombstone(repository, &tombstone)? {
+        let put = || retention::put_tombstone(repository, &tombstone);
+        match with_room(repository.backend(), put)? {
             true => report.forgotten.push(session),
             false => report.forgotten_before.push(session),
         }

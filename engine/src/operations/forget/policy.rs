@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crate::format::entry::Timestamp;
 use crate::format::id::SessionId;
 use crate::format::snapshot::Snapshot;
+use crate::mutants::{self, Mutant};
 use crate::operations::forget::calendar::{Bucket, Period, Span};
 use crate::operations::forget::clocks::{Clocks, Misfit, misfits, time_of};
 use crate::repository::retention::Until;
@@ -181,7 +182,7 @@ pub fn judge(
                 verdict.stays(Reason::Protected(until));
             }
         }
-        if !terms.allow_empty {
+        if !terms.allow_empty && !mutants::is_on(Mutant::SeriesEmptied) {
             keep_one(&mut verdicts);
         }
         Series { key, verdicts }

@@ -34,7 +34,7 @@ use crate::format::snapshot::{
     Consistency, Snapshot, SnapshotKind, SnapshotProblem, Totals, Tracking,
 };
 use crate::observe::{Observer, Problem, ProblemKind};
-use crate::operations::commit::{self, Outcome, ended_by_prunes};
+use crate::operations::commit::{self, ended_by_prunes};
 use crate::operations::merge::build::{MadeRoot, RootMaker};
 use crate::operations::merge::layers::{Composition, Lookup};
 use crate::operations::merge::problems::Carried;
@@ -158,8 +158,8 @@ pub fn merge(
         Ok(report) => {
             let (writer, snapshot) = (&options.writer, report.snapshot);
             match commit::commit(repository, session, snapshot, writer, options.session)? {
-                Outcome::Stands(snapshot) => Ok(MergeReport { snapshot, ..report }),
-                Outcome::Incomplete => Err(ended_by_prunes()),
+                Some(snapshot) => Ok(MergeReport { snapshot, ..report }),
+                None => Err(ended_by_prunes()),
             }
         }
         Err(error) => {

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::format::id::ChunkId;
 use crate::format::name::ObjectName;
 use crate::format::prune::PrunedPack;
+use crate::mutants::{self, Mutant};
 use crate::operations::prune::copy::Copied;
 use crate::operations::prune::mark::{self, Marks};
 use crate::operations::prune::survey::Survey;
@@ -174,6 +175,9 @@ impl Packs {
                 let is_whole = !damaged.contains(&(facts.name, *id));
                 Some(((is_whole, facts.weight, Reverse(pack)), pack, copy))
             });
+            if mutants::is_on(Mutant::BothCopiesDropped) && copies.len() > 1 {
+                return;
+            }
             match there.max_by_key(|(rank, _, copy)| (*rank, Reverse(copy.frame.offset))) {
                 Some((_, pack, copy)) => {
                     let facts = &mut self.facts[pack];

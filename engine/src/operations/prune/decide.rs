@@ -8,6 +8,7 @@ use crate::format::id::SessionId;
 use crate::format::name::{ObjectKind, ObjectName, PruneStep};
 use crate::format::prune::{PruneRecord, PrunedPack};
 use crate::format::snapshot::Snapshot;
+use crate::mutants::{self, Mutant};
 use crate::operations::prune::Prune;
 use crate::operations::prune::choose::{each_needed, load_all};
 use crate::operations::prune::mark::{self, Marks};
@@ -101,7 +102,8 @@ impl Prune<'_> {
         if !self.with_room(|| prunes::put_step(repository, PruneStep::Seal, &record))? {
             return read_seal(repository, number);
         }
-        if is_finished(&prunes::list_steps(repository.backend())?, number) {
+        let steps = prunes::list_steps(repository.backend())?;
+        if is_finished(&steps, number) && !mutants::is_on(Mutant::SealWithoutVoidCheck) {
             let void = ObjectName::Prune(PruneStep::Seal, number);
             repository.backend().delete(&void)?;
             return Ok(Seal::Finished);
@@ -111,6 +113,9 @@ impl Prune<'_> {
 
     /// P4: afterwards every session that is older than the plan is decided, for ever.
     fn fence(&mut self, number: u32) -> Result<()> {
+        if mutants::is_on(Mutant::NoAborts) {
+            return Ok(());
+        }
         let intents = read_intents(self.repository)?;
         let outcomes = sessions_with_outcome(self.repository)?;
         for (session, intent) in intents {
@@ -170,7 +175,8 @@ impl Prune<'_> {
         condemned: &[PrunedPack],
         snapshots: &[Snapshot],
     ) -> Result<Vec<PrunedPack>> {
-        if condemned.is_empty() || snapshots.is_empty() {
+        let is_nothing = condemned.is_empty() || snapshots.is_empty();
+        if is_nothing || mutants::is_on(Mutant::NoRescue) {
             return Ok(condemned.to_vec());
         }
         let repository = self.repository;

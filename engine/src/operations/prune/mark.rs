@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::id::{ChunkId, PageId};
 use crate::format::snapshot::Snapshot;
+use crate::mutants::{self, Mutant};
 use crate::observe::{Counter, Observer};
 use crate::operations::closure::{self, LostPage, Visitor};
 use crate::operations::walk;
@@ -109,6 +110,9 @@ impl Visitor for Marking<'_, '_> {
     fn page(&mut self, id: &PageId) -> Result<bool> {
         walk::stop_if_cancelled(self.observer)?;
         match self.marks.mark(id) {
+            Marked::Now if mutants::is_on(Mutant::ParentWithoutChildren) && id.0[0] & 3 == 0 => {
+                Ok(false)
+            }
             Marked::Now => {
                 self.observer.count(Counter::Objects, 1);
                 Ok(true)
@@ -129,7 +133,7 @@ impl Visitor for Marking<'_, '_> {
 
     fn lost(&mut self, page: LostPage) -> Result<()> {
         // Scans and cuts tell what changed, and nothing is restored from them.
-        if !page.is_helper {
+        if !page.is_helper && !mutants::is_on(Mutant::UnreadableIsEmpty) {
             self.lacking.ids.insert(page.id);
             self.lacking.first.get_or_insert(page.error);
         }

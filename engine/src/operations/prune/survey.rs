@@ -8,6 +8,7 @@ use crate::format::envelope::SealedKind;
 use crate::format::id::SessionId;
 use crate::format::name::{ObjectKind, ObjectName};
 use crate::format::snapshot::{Intent, Snapshot};
+use crate::mutants::{self, Mutant};
 use crate::operations::prune::{Prune, PruneOptions};
 use crate::repository::index::is_missing_or_damaged;
 use crate::repository::prunes::{self, Prunes};
@@ -38,10 +39,17 @@ impl Survey {
     pub(super) fn make(repository: &Repository, options: &PruneOptions) -> Result<Self> {
         let backend = repository.backend();
         let prunes = Prunes::read(repository)?;
+        let early = mutants::is_on(Mutant::OutcomesListedFirst);
+        let early = early
+            .then(|| sessions_with_outcome(repository))
+            .transpose()?;
         let packs = backend.list(ObjectKind::Pack)?.into_iter();
         let packs = packs.map(|info| (info.name, info.len)).collect();
         let intents = read_intents(repository)?;
-        let outcomes = sessions_with_outcome(repository)?;
+        let outcomes = match early {
+            Some(outcomes) => outcomes,
+            None => sessions_with_outcome(repository)?,
+        };
         let found = snapshots::list_by(repository, &prunes)?;
         let guarded = guarded(repository, &found.forgotten)?;
         let mut live = found.snapshots;
@@ -52,7 +60,7 @@ impl Survey {
                 false => let_go.push(snapshot.session),
             }
         }
-        let forgotten = snapshots::forgotten(repository)?;
+        let forgotten = retention::forgotten(repository)?;
         for (name, error) in found.damaged {
             match name {
                 ObjectName::Snapshot(session) if forgotten.contains(&session) => {
@@ -139,6 +147,9 @@ impl Prune<'_> {
     pub(super) fn end_session(&mut self, session: SessionId) -> Result<()> {
         let name = ObjectName::Snapshot(session);
         let repository = self.repository;
+        if mutants::is_on(Mutant::AbortOverwrites) {
+            repository.backend().delete(&name)?;
+        }
         let put = || prunes::put_once(repository, SealedKind::Abort, &name, &[]);
         if self.with_room(put)? {
             self.report.ended.push(session);

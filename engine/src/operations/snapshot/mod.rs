@@ -34,7 +34,7 @@ use crate::format::snapshot::{
 };
 use crate::limits::{MIB, SNAPSHOT_ATTEMPTS_MAX, SNAPSHOT_PROBLEMS_MAX};
 use crate::observe::{Counter, Observer, Problem};
-use crate::operations::commit::{self, Outcome, ended_by_prunes};
+use crate::operations::commit::{self, ended_by_prunes};
 use crate::operations::snapshot::parents::Parents;
 use crate::operations::snapshot::volumes::{OpenPart, Rest};
 use crate::operations::snapshot::walk::{Captured, RootWalk, WalkContext};
@@ -219,7 +219,7 @@ impl Take<'_> {
         mut capture: impl FnMut(&mut Capture<'_, '_>) -> Result<(Vec<Captured>, Consistency)>,
     ) -> Result<SnapshotReport> {
         for _ in 0..SNAPSHOT_ATTEMPTS_MAX {
-            if let Outcome::Stands(snapshot) = self.attempt(&mut capture)? {
+            if let Some(snapshot) = self.attempt(&mut capture)? {
                 return Ok(SnapshotReport { snapshot });
             }
         }
@@ -229,7 +229,7 @@ impl Take<'_> {
     fn attempt(
         &self,
         capture: &mut impl FnMut(&mut Capture<'_, '_>) -> Result<(Vec<Captured>, Consistency)>,
-    ) -> Result<Outcome> {
+    ) -> Result<Option<Snapshot>> {
         let (repository, options) = (self.repository, self.options);
         let announced = Announced::put(repository, &options.writer)?;
         let (backend, keys) = (repository.backend(), repository.keys());

@@ -11,6 +11,7 @@ use crate::format::name::ObjectName;
 use crate::format::prune::PrunedPack;
 use crate::format::table::TableName;
 use crate::limits::INDEX_RUN_ENTRIES_MAX;
+use crate::mutants::{self, Mutant};
 use crate::repository::index::runs::{RunBuilder, read_run};
 use crate::repository::random;
 use crate::repository::session::Session;
@@ -73,7 +74,9 @@ impl<'s, 'r> Replacer<'s, 'r> {
         for (print, keep) in prints.into_iter().zip(&mut keep) {
             *keep = *keep && self.batch.expected.insert(print);
         }
-        self.batch.run.add_run(run, &keep);
+        if !mutants::is_on(Mutant::IndexInputDropped) {
+            self.batch.run.add_run(run, &keep);
+        }
         self.batch.inputs.extend(input);
         Ok(())
     }

@@ -227,7 +227,10 @@ impl State {
     /// Who goes on behind `last`, the one that made the last call.
     fn choose(&mut self, last: Option<usize>) -> Option<usize> {
         let living = |lane: &Lane| !lane.has_ended;
-        let all_frozen = !self.lanes.iter().any(|lane| living(lane) && !lane.is_frozen);
+        let all_frozen = !self
+            .lanes
+            .iter()
+            .any(|lane| living(lane) && !lane.is_frozen);
         let can = |lane: &Lane| living(lane) && (!lane.is_frozen || all_frozen);
         let last = last.filter(|last| can(&self.lanes[*last]));
         let others = (0..self.lanes.len()).filter(|other| Some(*other) != last);

@@ -28,6 +28,6 @@ mod tests;
 
 pub use backend::ScheduledBackend;
 pub use choice::{BoundedSearch, Chooser, Pct};
-pub use gate::{Choice, Call};
+pub use gate::{Call, Choice};
 pub use run::{Body, Ending, Run, Stage};
 pub use script::{Fault, FaultKind, Script, Switch};

@@ -117,7 +117,9 @@ fn take_part<T>(gate: &Gate, participant: usize, body: Body<'_, T>) -> Ending<T>
 }
 
 fn words_of(panicked: &(dyn Any + Send)) -> String {
-    let fixed = panicked.downcast_ref::<&str>().map(|words| (*words).to_owned());
+    let fixed = panicked
+        .downcast_ref::<&str>()
+        .map(|words| (*words).to_owned());
     let words = fixed.or_else(|| panicked.downcast_ref::<String>().cloned());
     words.unwrap_or_else(|| "without words".to_owned())
 }

@@ -120,7 +120,16 @@ fn a_script_reads_back_and_nonsense_is_refused() {
     let script: Script = text.parse().unwrap();
     assert_eq!(script.switches[0], Switch { point: 3, to: 1 });
     assert_eq!(script.to_string(), text);
-    for nonsense in ["3", "3>", ">1", "1@2", "1@2:", "1@x:crash", "1@2:sleep", "0@1:clock"] {
+    for nonsense in [
+        "3",
+        "3>",
+        ">1",
+        "1@2",
+        "1@2:",
+        "1@x:crash",
+        "1@2:sleep",
+        "0@1:clock",
+    ] {
         assert!(nonsense.parse::<Script>().is_err(), "{nonsense}");
     }
 }
@@ -141,14 +150,17 @@ fn schedules_until_lost(preemptions: u32) -> Option<u32> {
         storage.put(&COUNTER, &[0]).unwrap();
         let stage = Stage::new(Arc::clone(&storage), 2, chooser, &[]);
         let backends = [0, 1].map(|participant| stage.backend(participant));
-        let bodies = backends.iter().map(|backend| -> Body<'_, Result<()>> {
-            Box::new(|| increment(backend))
-        });
+        let bodies = backends
+            .iter()
+            .map(|backend| -> Body<'_, Result<()>> { Box::new(|| increment(backend)) });
         let bodies = bodies.collect();
         let run = stage.run(bodies);
         schedules += 1;
         search.learn(&run.choices);
-        let all_said_yes = run.endings.iter().all(|e| matches!(e, Ending::Ended(Ok(()))));
+        let all_said_yes = run
+            .endings
+            .iter()
+            .all(|e| matches!(e, Ending::Ended(Ok(()))));
         if all_said_yes && storage.get(&COUNTER).unwrap() != [2] {
             return Some(schedules);
         }
@@ -182,7 +194,10 @@ fn what_a_dead_participant_tries_never_reaches_the_storage() {
         }),
         Box::new(|| put(&living, 9).unwrap()),
     ]);
-    assert!(matches!(run.endings[..], [Ending::Crashed, Ending::Ended(())]));
+    assert!(matches!(
+        run.endings[..],
+        [Ending::Crashed, Ending::Ended(())]
+    ));
     let names = storage.list(ObjectKind::Config).unwrap();
     let names: Vec<_> = names.iter().map(|info| info.name).collect();
     assert_eq!(names, [ObjectName::Config(1), ObjectName::Config(9)]);

@@ -61,9 +61,13 @@ fn look(storage: &Arc<MemoryBackend>, acknowledged: &Acknowledged) -> Result<(),
         read.map_err(|wrong| format!("snapshot {}: {wrong}", snapshot.session))?;
     }
     let there: BTreeSet<_> = found.snapshots.iter().map(|found| found.session).collect();
-    let must = acknowledged.committed.difference(&acknowledged.may_be_forgotten);
+    let must = acknowledged
+        .committed
+        .difference(&acknowledged.may_be_forgotten);
     if let Some(missing) = must.into_iter().find(|session| !there.contains(session)) {
-        return Err(format!("snapshot {missing} was acknowledged and is not there"));
+        return Err(format!(
+            "snapshot {missing} was acknowledged and is not there"
+        ));
     }
     match acknowledged.forgotten.intersection(&there).next() {
         Some(shown) => Err(format!("snapshot {shown} was forgotten and is there")),

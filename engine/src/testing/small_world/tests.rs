@@ -41,7 +41,10 @@ fn a_pack_or_a_snapshot_that_goes_missing_is_found() {
     }
     for session in SmallWorld::new().begun_with {
         let world = SmallWorld::new();
-        world.storage.delete(&ObjectName::Snapshot(session)).unwrap();
+        world
+            .storage
+            .delete(&ObjectName::Snapshot(session))
+            .unwrap();
         verdict(&world.storage, &acknowledged(&world)).unwrap_err();
     }
 }
@@ -89,7 +92,12 @@ fn three(seed: u64) -> Run<bool> {
 fn a_run_of_the_engine_repeats_itself_call_for_call() {
     for seed in 0..10 {
         let first = three(seed);
-        assert!(first.endings.iter().all(|ending| matches!(ending, Ending::Ended(true))));
+        assert!(
+            first
+                .endings
+                .iter()
+                .all(|ending| matches!(ending, Ending::Ended(true)))
+        );
         assert_eq!(first.trace(), three(seed).trace());
     }
 }

@@ -33,7 +33,9 @@ pub(super) fn collect(repository: &Repository) -> Result<()> {
     prunes::put_step(repository, PruneStep::Plan, &plan)?;
     let steps = prunes::list_steps(repository.backend())?;
     if prunes::newest_plan(&steps) > plan.number {
-        return repository.backend().delete(&step(PruneStep::Plan, plan.number));
+        return repository
+            .backend()
+            .delete(&step(PruneStep::Plan, plan.number));
     }
     carry_out(repository, plan.number)
 }
@@ -54,10 +56,14 @@ fn plan(repository: &Repository, number: u32) -> Result<PruneRecord> {
     };
     let (index, mut kept) = (load(repository)?, BTreeSet::new());
     for id in &needed {
-        let copies = index.locate(id).filter_map(|at| PrunedPack::of(&at.pack.name()));
+        let copies = index
+            .locate(id)
+            .filter_map(|at| PrunedPack::of(&at.pack.name()));
         kept.extend(copies.filter(|pack| packs.contains(pack)).min());
     }
-    let dead = packs.iter().filter(|pack| !kept.contains(pack) && !undecided(pack));
+    let dead = packs
+        .iter()
+        .filter(|pack| !kept.contains(pack) && !undecided(pack));
     let mut let_go: Vec<_> = found.forgotten.iter().map(|gone| gone.session).collect();
     let_go.sort_unstable();
     Ok(PruneRecord {
@@ -114,7 +120,9 @@ fn look_again(repository: &Repository, plan: &PruneRecord) -> Result<PruneRecord
     if !mutants::is_on(Mutant::NoRescue) {
         let (index, there) = (load(repository)?, self::packs(repository)?);
         for id in needed_of(repository, &remain)? {
-            let copies = index.locate(&id).filter_map(|at| PrunedPack::of(&at.pack.name()));
+            let copies = index
+                .locate(&id)
+                .filter_map(|at| PrunedPack::of(&at.pack.name()));
             let copies: Vec<_> = copies.filter(|pack| there.contains(pack)).collect();
             if copies.iter().all(|pack| packs.contains(pack)) {
                 packs.retain(|pack| copies.first() != Some(pack));
@@ -136,7 +144,9 @@ fn sweep(repository: &Repository, seal: &PruneRecord) -> Result<()> {
     let intents = intents(repository)?;
     for session in outcomes(repository)? {
         // What has an intent of a younger base is another prune's business.
-        let is_younger = intents.get(&session).is_some_and(|base| *base >= seal.number);
+        let is_younger = intents
+            .get(&session)
+            .is_some_and(|base| *base >= seal.number);
         let base = match gone_or(snapshots::read(repository, session))? {
             Some(snapshot) => snapshot.base,
             None => 0,
@@ -179,7 +189,10 @@ fn load(repository: &Repository) -> Result<Index> {
 
 fn packs(repository: &Repository) -> Result<BTreeSet<PrunedPack>> {
     let listed = repository.backend().list(ObjectKind::Pack)?;
-    Ok(listed.iter().filter_map(|info| PrunedPack::of(&info.name)).collect())
+    Ok(listed
+        .iter()
+        .filter_map(|info| PrunedPack::of(&info.name))
+        .collect())
 }
 
 fn outcomes(repository: &Repository) -> Result<BTreeSet<SessionId>> {
