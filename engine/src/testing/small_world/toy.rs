@@ -26,20 +26,21 @@ pub(super) fn collect(repository: &Repository) -> Result<()> {
     let steps = prunes::list_steps(repository.backend())?;
     let newest = prunes::newest_plan(&steps);
     if steps.get(&newest).is_some_and(|steps| !steps.done) {
-        carry_out(repository, newest)?;
-        return Ok(());
+        return carry_out(repository, newest, &BTreeSet::new());
     }
-    let plan = plan(repository, newest + 1)?;
-    prunes::put_step(repository, PruneStep::Plan, &plan)?;
+    let (plan, marked) = plan(repository, newest + 1)?;
+    if !prunes::put_step(repository, PruneStep::Plan, &plan)? {
+        return carry_out(repository, plan.number, &BTreeSet::new());
+    }
     let steps = prunes::list_steps(repository.backend())?;
     if prunes::newest_plan(&steps) > plan.number {
         return repository.backend().delete(&step(PruneStep::Plan, plan.number));
     }
-    carry_out(repository, plan.number)
+    carry_out(repository, plan.number, &marked)
 }
 
-/// P1.
-fn plan(repository: &Repository, number: u32) -> Result<PruneRecord> {
+/// P1: the plan, and the snapshots that it leaves whole.
+fn plan(repository: &Repository, number: u32) -> Result<(PruneRecord, BTreeSet<SessionId>)> {
     let early = mutants::is_on(Mutant::OutcomesListedFirst);
     let early = early.then(|| outcomes(repository)).transpose()?;
     let packs = packs(repository)?;
@@ -52,30 +53,34 @@ fn plan(repository: &Repository, number: u32) -> Result<PruneRecord> {
     let undecided = |pack: &PrunedPack| {
         intents.contains_key(&pack.session) && !outcomes.contains(&pack.session)
     };
-    let (index, mut kept) = (load(repository)?, BTreeSet::new());
+    let (index, mut kept) = (load(repository)?, BTreeSet::<PrunedPack>::new());
     for id in &needed {
         let copies = index.locate(id).filter_map(|at| PrunedPack::of(&at.pack.name()));
-        kept.extend(copies.filter(|pack| packs.contains(pack)).min());
+        let copies: Vec<_> = copies.filter(|pack| packs.contains(pack)).collect();
+        if copies.len() == 1 || !mutants::is_on(Mutant::BothCopiesDropped) {
+            kept.extend(copies.iter().min());
+        }
     }
     let dead = packs.iter().filter(|pack| !kept.contains(pack) && !undecided(pack));
     let mut let_go: Vec<_> = found.forgotten.iter().map(|gone| gone.session).collect();
     let_go.sort_unstable();
-    Ok(PruneRecord {
+    let plan = PruneRecord {
         number,
         packs: dead.copied().collect(),
         snapshots: let_go,
-    })
+    };
+    Ok((plan, live.iter().map(|live| live.session).collect()))
 }
 
-/// P4 to P10.
-fn carry_out(repository: &Repository, number: u32) -> Result<()> {
+/// P4 to P10. Snapshots that are marked need nothing that the plan condemns.
+fn carry_out(repository: &Repository, number: u32, marked: &BTreeSet<SessionId>) -> Result<()> {
     let Some(plan) = gone_or(prunes::read_step(repository, PruneStep::Plan, number))? else {
         return Ok(()); // finished, and tidied away
     };
     if !mutants::is_on(Mutant::NoAborts) {
         fence(repository, number)?;
     }
-    let seal = look_again(repository, &plan)?;
+    let seal = look_again(repository, &plan, marked)?;
     prunes::put_step(repository, PruneStep::Seal, &seal)?;
     let steps = prunes::list_steps(repository.backend())?;
     // Seals go once a newer one is there: then this one came when its number was tidied away.
@@ -106,14 +111,19 @@ fn fence(repository: &Repository, number: u32) -> Result<()> {
 }
 
 /// P5.
-fn look_again(repository: &Repository, plan: &PruneRecord) -> Result<PruneRecord> {
+fn look_again(
+    repository: &Repository,
+    plan: &PruneRecord,
+    marked: &BTreeSet<SessionId>,
+) -> Result<PruneRecord> {
     let found = snapshots::list(repository)?;
     let mut remain: Vec<_> = found.snapshots.iter().chain(&found.forgotten).collect();
     remain.retain(|snapshot| snapshot.base < plan.number);
     let mut packs = plan.packs.clone();
     if !mutants::is_on(Mutant::NoRescue) {
         let (index, there) = (load(repository)?, self::packs(repository)?);
-        for id in needed_of(repository, &remain)? {
+        let unmarked = remain.iter().filter(|found| !marked.contains(&found.session));
+        for id in needed_of(repository, &unmarked.copied().collect::<Vec<_>>())? {
             let copies = index.locate(&id).filter_map(|at| PrunedPack::of(&at.pack.name()));
             let copies: Vec<_> = copies.filter(|pack| there.contains(pack)).collect();
             if copies.iter().all(|pack| packs.contains(pack)) {
