@@ -20,6 +20,11 @@ flips:
 full-disk file_systems="ext4,xfs,btrfs":
     scripts/full-disk {{file_systems}}
 
+# Writers, prunes and forgets in very many orders, and every known mistake found again.
+interleavings schedules="10000" preemptions="2" seed="1":
+    BLOCKSTORE_SCHEDULES={{schedules}} BLOCKSTORE_PREEMPTIONS={{preemptions}} BLOCKSTORE_SEED={{seed}} \
+        cargo test --release -p blockstore-tests --test interleavings --test mutants -- --nocapture
+
 # Every fuzz target for some seconds.
 fuzz seconds="60":
     fuzz/run {{seconds}}

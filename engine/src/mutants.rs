@@ -97,7 +97,7 @@ mod switches {
 
     use parking_lot::{Mutex, MutexGuard};
 
-    use super::Mutant;
+    use crate::mutants::Mutant;
 
     /// One bit for each mutant.
     static ON: AtomicU32 = AtomicU32::new(0);

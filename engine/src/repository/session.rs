@@ -303,6 +303,13 @@ impl<'r> Session<'r> {
     /// Stores the packs that are still open, and the last index run; all durable afterwards. No
     /// thread may be appending.
     pub(crate) fn flush(&self) -> Result<()> {
+        match mutants::is_on(Mutant::CommitBeforePacks) {
+            true => Ok(()),
+            false => self.store_open(),
+        }
+    }
+
+    fn store_open(&self) -> Result<()> {
         self.store_open_packs()?;
         self.store_last_run()
     }
@@ -326,9 +333,7 @@ impl<'r> Session<'r> {
     /// Commits: from here on the snapshot exists, or never will under this id. Its session, base
     /// and sequence become those of this session.
     pub(crate) fn commit(self, mut snapshot: Snapshot) -> Result<Commit> {
-        if !mutants::is_on(Mutant::CommitBeforePacks) {
-            self.flush()?;
-        }
+        self.flush()?;
         let backend = self.repository.backend();
         let name = ObjectName::Snapshot(self.id);
         snapshot.session = self.id;
@@ -360,7 +365,7 @@ impl<'r> Session<'r> {
         }
         backend.sync()?;
         if mutants::is_on(Mutant::CommitBeforePacks) {
-            self.flush()?;
+            self.store_open()?;
         }
         // A prune that decided against this session may have tidied its ABORT away since: then the
         // commit came too late, and a seal says so.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::format::entry::{Content, ExtentKind, Node, TreePath};
 use crate::format::id::SessionId;
+use crate::format::name::{ObjectKind, ObjectName};
 use crate::format::snapshot::Snapshot;
 use crate::operations::check::{CheckOptions, check};
 use crate::pipeline::budget::Budget;
@@ -46,8 +47,8 @@ pub fn verdict(storage: &Arc<MemoryBackend>, acknowledged: &Acknowledged) -> Res
     check_is_sound(storage)
 }
 
-/// A fresh program finds everything.
-fn look(storage: &Arc<MemoryBackend>, acknowledged: &Acknowledged) -> Result<(), String> {
+/// What a fresh program does not find, or finds wrong.
+pub fn look(storage: &Arc<MemoryBackend>, acknowledged: &Acknowledged) -> Result<(), String> {
     let error = |error| format!("{error}");
     let repository = open_again(storage).map_err(error)?;
     let found = snapshots::list(&repository).map_err(error)?;
@@ -77,6 +78,19 @@ fn look(storage: &Arc<MemoryBackend>, acknowledged: &Acknowledged) -> Result<(),
 
 fn open_again(storage: &Arc<MemoryBackend>) -> Result<Repository> {
     open(Arc::clone(storage) as Arc<dyn Backend>)
+}
+
+/// Packs that no index run tells of.
+///
+/// # Errors
+/// As of the repository.
+pub fn packs_without_index(storage: &Arc<MemoryBackend>) -> Result<Vec<ObjectName>> {
+    let repository = open_again(storage)?;
+    let index = Index::load(repository.backend(), repository.keys(), None)?;
+    let told: BTreeSet<_> = index.packs().map(|pack| pack.name()).collect();
+    let listed = storage.list(ObjectKind::Pack)?;
+    let names = listed.into_iter().map(|info| info.name);
+    Ok(names.filter(|name| !told.contains(name)).collect())
 }
 
 fn check_is_sound(storage: &Arc<MemoryBackend>) -> Result<(), String> {

@@ -4,7 +4,6 @@
 //! files       what there is to capture: files of a few known chunks, written as text
 //! writer      a snapshot of files, taken on one thread, by the engine's own session and commit
 //! prune       the prune that runs beside writers: one function to put another one in its place
-//! toy         a small collector that keeps the order of steps of FORMAT §14
 //! checker     after a run: nothing that was acknowledged is missing, and all that is there is whole
 //! ```
 //! Everything is drawn by seed and made without the pipeline: the same schedule of calls gives the
@@ -17,7 +16,6 @@ pub mod writer;
 
 #[cfg(test)]
 mod tests;
-mod toy;
 
 use std::sync::Arc;
 use std::sync::LazyLock;

@@ -76,7 +76,7 @@ fn three(seed: u64) -> Run<bool> {
     let body = |participant: usize| -> Body<'static, bool> {
         let repository = open(stage.backend(participant)).unwrap();
         Box::new(move || {
-            seed_this_thread(Some(seed * 8 + participant as u64));
+            seed_this_thread(Some(100 + seed * 8 + participant as u64));
             match participant {
                 0 => writer::write(&repository, "45").is_ok(),
                 1 => writer::write(&repository, "35/6").is_ok(),
