@@ -13,7 +13,7 @@ use crate::format::snapshot::{
     Consistency, PageRoot, Root, Snapshot, SnapshotKind, Totals, Tracking,
 };
 use crate::limits::SNAPSHOT_ATTEMPTS_MAX;
-use crate::operations::commit::{self, Outcome, ended_by_prunes};
+use crate::operations::commit::{self, ended_by_prunes};
 use crate::operations::merge::{MergeOptions, merge};
 use crate::repository::frame_writer::FrameWriter;
 use crate::repository::index::Index;
@@ -68,9 +68,9 @@ pub fn write(repository: &Repository, files: &str) -> Result<Snapshot> {
                 return Err(error);
             }
         };
-        match commit::commit(repository, session, snapshot, &writer, options)? {
-            Outcome::Stands(snapshot) => return Ok(snapshot),
-            Outcome::Incomplete => {}
+        let committed = commit::commit(repository, session, snapshot, &writer, options)?;
+        if let Some(snapshot) = committed {
+            return Ok(snapshot);
         }
     }
     Err(ended_by_prunes())
