@@ -6,6 +6,7 @@
 
 #![allow(clippy::print_stderr, reason = "tests print what they counted")]
 
+mod orders;
 mod scene;
 
 use blockstore::testing::random::Random;
@@ -52,18 +53,18 @@ fn scene_of(name: &str, seed: u64) -> Scene {
         "forget" => forget(),
         "many" => many(seed),
         "frozen" => frozen(seed),
-        _ => panic!("there is no scene {name:?}"),
+        _ => orders::scene(name, seed).unwrap_or_else(|| panic!("there is no scene {name:?}")),
     }
 }
 
 /// Two writers that need what was forgotten, and a prune.
 fn three() -> Scene {
-    Scene::new(&[&[write("02/45")], &[write("35/6")], &[Act::Prune]]).forgotten()
+    Scene::new(&[&[write("04/25")], &[write("35/6")], &[Act::Prune]]).forgotten()
 }
 
 /// A writer and two prunes.
 fn two_prunes() -> Scene {
-    Scene::new(&[&[write("02/45")], &[Act::Prune], &[Act::Prune]]).forgotten()
+    Scene::new(&[&[write("04/25")], &[Act::Prune], &[Act::Prune]]).forgotten()
 }
 
 /// A merge beside somebody who forgets one of its inputs, and a prune.

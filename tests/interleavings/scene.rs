@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use blockstore::error::{Error, ErrorKind, Result};
 use blockstore::format::id::SessionId;
+use blockstore::operations::undelete::undelete;
 use blockstore::repository::Repository;
 use blockstore::repository::seeded::seed_this_thread;
 use blockstore::storage::Backend;
@@ -22,6 +23,8 @@ pub(crate) enum Act {
     Merge,
     /// Forgets the n-th of the snapshots that the world began with.
     Forget(usize),
+    /// Brings that one back.
+    Undelete(usize),
     /// Deletes what nothing needs.
     Prune,
 }
@@ -43,6 +46,7 @@ pub(crate) struct Scene {
 pub(crate) enum Said {
     Committed(SessionId),
     Forgot(SessionId),
+    BroughtBack(SessionId),
     Nothing,
     /// What it wanted was not there, or prunes were faster again and again.
     Refused,
@@ -177,12 +181,19 @@ fn perform(repository: &Repository, act: &Act, begun_with: &[SessionId]) -> Said
             let session = begun_with[*number];
             writer::forget(repository, session).map(|()| Said::Forgot(session))
         }
+        Act::Undelete(number) => {
+            let session = begun_with[*number];
+            undelete(repository, &[session.to_string()]).map(|report| {
+                let is_back = report.back.contains(&session);
+                if is_back { Said::BroughtBack(session) } else { Said::Refused }
+            })
+        }
         Act::Prune => prune::prune(repository).map(|()| Said::Nothing),
     };
     outcome.unwrap_or_else(|error| match (act, error.kind()) {
         (Act::Write(_), ErrorKind::Busy) => Said::Refused,
         // Inputs may be forgotten and gone while they are merged.
-        (Act::Merge, _) => Said::Refused,
+        (Act::Merge | Act::Undelete(_), _) => Said::Refused,
         _ => Said::Failed(act.clone(), error),
     })
 }
@@ -193,6 +204,10 @@ fn note(acknowledged: &mut Acknowledged, said: &Said) {
         Said::Forgot(session) => {
             acknowledged.may_be_forgotten.insert(*session);
             acknowledged.forgotten.insert(*session);
+        }
+        Said::BroughtBack(session) => {
+            acknowledged.may_be_forgotten.remove(session);
+            acknowledged.forgotten.remove(session);
         }
         Said::Nothing | Said::Refused | Said::Failed(..) => {}
     }

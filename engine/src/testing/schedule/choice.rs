@@ -1,9 +1,11 @@
 //! Who goes on: the policies that choose among the participants that can.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
+use crate::format::name::ObjectKind;
 use crate::testing::random::Random;
-use crate::testing::schedule::gate::Choice;
+use crate::testing::recording_backend::Verb;
+use crate::testing::schedule::gate::{Call, Choice};
 use crate::testing::schedule::script::Switch;
 
 /// Chooses at every point of one run. Options come with the participant that goes on by default
@@ -21,6 +23,55 @@ pub enum Chooser {
     Pct(Pct),
     /// These participants at these points, the default elsewhere.
     Told(BTreeMap<u64, usize>),
+    /// One leg after the other, then the default.
+    Legs(VecDeque<Leg>),
+}
+
+/// A part of a schedule that is told by what participants do: one goes on until it is about to
+/// make a call, or to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leg {
+    /// Who goes on.
+    pub participant: usize,
+    /// Before which call it stops; nothing if it goes on to its end.
+    pub until: Option<Stop>,
+}
+
+/// A call that a leg stops before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// What it asks.
+    pub verb: Verb,
+    /// The kind of the object that it asks for.
+    pub kind: ObjectKind,
+    /// How many of these calls the leg still makes.
+    pub after: u32,
+}
+
+impl Leg {
+    /// To the end of this participant.
+    pub fn whole(participant: usize) -> Self {
+        Self {
+            participant,
+            until: None,
+        }
+    }
+
+    /// Until it is about to make such a call, for the first time in this leg.
+    pub fn until(participant: usize, verb: Verb, kind: ObjectKind) -> Self {
+        let after = 0;
+        let until = Some(Stop { verb, kind, after });
+        Self { participant, until }
+    }
+
+    /// Until it is about to make the call for one more time than it was said to.
+    #[must_use]
+    pub fn and_once_more(mut self) -> Self {
+        if let Some(stop) = &mut self.until {
+            stop.after += 1;
+        }
+        self
+    }
 }
 
 /// Probabilistic concurrency testing: the participant of the highest priority goes on, and at a
@@ -71,9 +122,21 @@ impl Chooser {
         Self::Told(told.collect())
     }
 
-    /// The number of the option that is taken.
-    pub(super) fn choose(&mut self, point: u64, options: &[usize]) -> usize {
+    /// As these legs say.
+    pub fn legs(legs: &[Leg]) -> Self {
+        Self::Legs(legs.iter().copied().collect())
+    }
+
+    /// The number of the option that is taken; `waiting` tells what each participant is about to
+    /// ask.
+    pub(super) fn choose(
+        &mut self,
+        point: u64,
+        options: &[usize],
+        waiting: impl Fn(usize) -> Option<Call>,
+    ) -> usize {
         let option = match self {
+            Self::Legs(legs) => choose_by_legs(legs, options, waiting),
             // A single option is no choice, and does not stand in a prefix.
             _ if options.len() == 1 => 0,
             Self::Prefix { options } => options.next().unwrap_or(0),
@@ -87,6 +150,30 @@ impl Chooser {
         };
         option.min(options.len() - 1)
     }
+}
+
+fn choose_by_legs(
+    legs: &mut VecDeque<Leg>,
+    options: &[usize],
+    waiting: impl Fn(usize) -> Option<Call>,
+) -> usize {
+    while let Some(leg) = legs.front_mut() {
+        let option = options.iter().position(|option| *option == leg.participant);
+        let is_there = leg.until.is_some_and(|stop| {
+            let call = waiting(leg.participant);
+            call.is_some_and(|call| (call.verb, call.kind) == (stop.verb, Some(stop.kind)))
+        });
+        match (option, &mut leg.until) {
+            (Some(option), Some(stop)) if is_there && stop.after > 0 => {
+                stop.after -= 1;
+                return option;
+            }
+            (Some(option), _) if !is_there => return option,
+            // It has come to where the leg ends, or to its own end.
+            _ => drop(legs.pop_front()),
+        }
+    }
+    0
 }
 
 impl Pct {

@@ -93,6 +93,8 @@ struct Lane {
     is_dead: bool,
     is_frozen: bool,
     puts_to_fail: u32,
+    /// What it is about to ask.
+    waiting: Option<Call>,
 }
 
 impl Gate {
@@ -180,7 +182,7 @@ impl Gate {
         if !state.is_closed {
             return Some(Leave::Go);
         }
-        if !state.arrive(participant) {
+        if !state.arrive(call) {
             return None;
         }
         if let Some(next) = state.pass_on(participant)
@@ -197,11 +199,12 @@ impl Gate {
 
 impl State {
     /// Counts the call and lets happen what is due; false if the participant is dead.
-    fn arrive(&mut self, participant: usize) -> bool {
-        let lane = &mut self.lanes[participant];
-        let call = lane.calls;
+    fn arrive(&mut self, call: Call) -> bool {
+        let lane = &mut self.lanes[call.participant];
+        lane.waiting = Some(call);
+        let number = lane.calls;
         lane.calls += 1;
-        for fault in lane.faults.iter().filter(|fault| fault.call == call) {
+        for fault in lane.faults.iter().filter(|fault| fault.call == number) {
             match fault.kind {
                 FaultKind::Crash => lane.is_dead = true,
                 FaultKind::Freeze => lane.is_frozen = true,
@@ -241,7 +244,9 @@ impl State {
         if options.is_empty() {
             return None;
         }
-        let taken = self.chooser.choose(point, &options);
+        let lanes = &self.lanes;
+        let waiting = |participant: usize| lanes[participant].waiting;
+        let taken = self.chooser.choose(point, &options, waiting);
         if options.len() > 1 {
             self.record.choices.push(Choice {
                 options: options.len(),
@@ -263,6 +268,7 @@ impl State {
             self.lanes.iter_mut().for_each(|lane| lane.is_dead = true);
         }
         let lane = &mut self.lanes[call.participant];
+        lane.waiting = None;
         if std::mem::take(&mut lane.is_frozen) {
             backend::jump(FREEZE_YEARS);
         }

@@ -27,7 +27,7 @@ mod gate;
 mod tests;
 
 pub use backend::ScheduledBackend;
-pub use choice::{BoundedSearch, Chooser, Pct};
+pub use choice::{BoundedSearch, Chooser, Leg, Pct, Stop};
 pub use gate::{Call, Choice};
 pub use run::{Body, Ending, Run, Stage};
 pub use script::{Fault, FaultKind, Script, Switch};

@@ -11,7 +11,7 @@ use crate::testing::conformance;
 use crate::testing::recording_backend::Verb;
 use crate::testing::schedule::backend::clock;
 use crate::testing::schedule::{
-    Body, BoundedSearch, Chooser, Ending, Fault, FaultKind, Run, Script, Stage, Switch,
+    Body, BoundedSearch, Chooser, Ending, Fault, FaultKind, Leg, Run, Script, Stage, Switch,
 };
 
 const COUNTER: ObjectName = ObjectName::Config(1);
@@ -172,6 +172,29 @@ fn schedules_until_lost(preemptions: u32) -> Option<u32> {
 fn a_lost_update_is_found_with_one_preemption_and_not_without() {
     assert_eq!(schedules_until_lost(0), None);
     assert!(schedules_until_lost(1).is_some());
+}
+
+#[test]
+fn legs_go_to_the_call_they_name_and_to_the_end() {
+    let storage = Arc::new(MemoryBackend::new());
+    let legs = [
+        Leg::until(0, Verb::List, ObjectKind::Key).and_once_more(),
+        Leg::until(1, Verb::List, ObjectKind::Key),
+        Leg::whole(0),
+    ];
+    let stage = Stage::new(storage, 2, Chooser::legs(&legs), &[]);
+    let backends = [0, 1].map(|participant| stage.backend(participant));
+    let bodies = backends.iter().map(|backend| -> Body<'_, ()> {
+        Box::new(|| {
+            for _ in 0..2 {
+                backend.sync().unwrap();
+                backend.list(ObjectKind::Key).unwrap();
+            }
+        })
+    });
+    let bodies = bodies.collect();
+    let run = stage.run(bodies);
+    assert_eq!(order_of(&run), [0, 0, 0, 1, 0, 1, 1, 1]);
 }
 
 #[test]

@@ -29,9 +29,9 @@ use crate::storage::memory::MemoryBackend;
 use crate::testing::keys;
 use crate::testing::prepared::put_slot_and_config;
 
-/// What the repository holds at first: the newest is last, and chunks 4 and 5 lie in one snapshot
-/// alone. The first shares a pack with what the second needs.
-pub const BEGUN_WITH: [&str; 2] = ["02/45", "01/23"];
+/// What the repository holds at first: the newest is last, and only the first needs chunks 4 and 5,
+/// each of which shares a pack with one that both need.
+pub const BEGUN_WITH: [&str; 2] = ["04/25", "01/23"];
 /// Seed of the repository that every world is a copy of.
 const SEED: u64 = 1;
 
