@@ -21,6 +21,7 @@ pub mod keys;
 pub mod manifest;
 pub mod object;
 pub mod pack;
+pub mod protocol;
 pub mod prunes;
 pub mod session;
 pub mod snapshots;
