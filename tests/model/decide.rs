@@ -5,7 +5,6 @@ use crate::properties::Rule;
 use crate::protocol::Protocol;
 use crate::prune::{At, Collector};
 use crate::state::{Record, Set, Store};
-use crate::state::{FIRST_OF_COPIES, SESSIONS};
 use crate::writer::Writer;
 
 impl Protocol {
@@ -48,11 +47,18 @@ impl Protocol {
         let sparse = (candidates & keepers).only(|pack| can_copy && is_sparse(pack));
         let kept = store.chunks_in(keepers - sparse);
         *me = Collector {
-            at: if sparse.is_empty() { At::PutPlan } else { At::PutCopyIntent },
+            at: if sparse.is_empty() {
+                At::PutPlan
+            } else {
+                At::PutCopyIntent
+            },
             number: me.number,
             view: me.view,
             copies: (store.chunks_in(sparse) & needed) - kept,
-            plan: Record { packs: (candidates - keepers) | sparse, snapshots: forgotten },
+            plan: Record {
+                packs: (candidates - keepers) | sparse,
+                snapshots: forgotten,
+            },
             ..Collector::default()
         };
     }
@@ -97,7 +103,9 @@ impl Protocol {
     fn spares_what_was_stored_for(&self, plan: Record, store: &Store) -> bool {
         let open = store.intents.only(|session| !store.has_outcome(session));
         let stays = store.snapshots(&self.see(store));
-        let stored = stays.iter().map(|session| store.holds[session] & store.names[session]);
+        let stored = stays
+            .iter()
+            .map(|session| store.holds[session] & store.names[session]);
         let stored = stored.fold(Set::EMPTY, |all, chunks| all | chunks);
         let left = store.chunks_in(store.packs - plan.packs);
         (plan.packs & open).is_empty() && left.contains_all(stored)
@@ -137,14 +145,19 @@ impl Protocol {
         *me = Collector {
             at: At::PutSeal,
             number: me.number,
-            seal: Record { packs: me.plan.packs - rescued, snapshots: stay },
+            seal: Record {
+                packs: me.plan.packs - rescued,
+                snapshots: stay,
+            },
             ..Collector::default()
         };
     }
 
     /// P6. What another prune sealed is read in the same call.
     pub(crate) fn put_seal(&self, me: &mut Collector, store: &mut Store) {
-        let seal = *store.steps[usize::from(me.number)].seal.get_or_insert(me.seal);
+        let seal = *store.steps[usize::from(me.number)]
+            .seal
+            .get_or_insert(me.seal);
         if !self.has(Mutant::OwnSealCounts) {
             me.seal = seal;
         }
@@ -186,8 +199,8 @@ impl Protocol {
         writers: &[Writer],
         store: &mut Store,
     ) {
-        for (number, writer) in writers.iter().enumerate() {
-            let session = writer.session(number);
+        for writer in writers {
+            let session = writer.session();
             let is_decided = store.commits.has(session) || store.ghost.aborted.has(session);
             if writer.may_commit() && writer.base < me.number && !is_decided {
                 Rule::DeletesComeAfterDecisions.breaks(store);
@@ -199,5 +212,3 @@ impl Protocol {
         }
     }
 }
-
-const _: () = assert!(FIRST_OF_COPIES < SESSIONS);

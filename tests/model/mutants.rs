@@ -1,5 +1,8 @@
 //! The protocol, one rule short: each breaks a property, or the rule would be of no use.
 
+use crate::configs::{BRINGING_BACK, LOSING_ANSWERS, SMALL, TAKING_OVER};
+use crate::protocol::Config;
+
 /// A rule that is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Mutant {
@@ -71,4 +74,14 @@ impl Mutant {
         Self::BroughtBackUnseen,
         Self::PacksNamedByContent,
     ];
+
+    /// Where it shows.
+    pub(crate) fn config(self) -> Config {
+        match self {
+            Self::StartChosenBeforeIntent | Self::SnapshotsListedAfterPrunes => TAKING_OVER,
+            Self::LetGoForGood | Self::BroughtBackUnseen => BRINGING_BACK,
+            Self::ForgetDeletesOutcome => LOSING_ANSWERS,
+            _ => SMALL,
+        }
+    }
 }

@@ -45,34 +45,41 @@ pub(crate) fn all() -> Vec<Property<Protocol>> {
 
 fn always() -> [Property<Protocol>; 7] {
     [
-        Property::always("every snapshot has all its chunks, indexed", |model, state: &State| {
-            model.keeps(0, has_all_chunks(model, state))
-        }),
-        Property::always("a snapshot stays until it is forgotten and pruned", |model, state: &State| {
-            model.keeps(1, has_all_promised(model, state))
-        }),
-        Property::always("no session relies on a condemned copy", |model, state: &State| {
-            model.keeps(2, Rule::NoRelianceOnCondemned.holds(state))
-        }),
-        Property::always("no pack is deleted before sessions are decided", |model, state: &State| {
-            model.keeps(3, Rule::DeletesComeAfterDecisions.holds(state))
-        }),
+        Property::always(
+            "every snapshot has all its chunks, indexed",
+            |model, state: &State| model.keeps(0, has_all_chunks(model, state)),
+        ),
+        Property::always(
+            "a snapshot stays until it is forgotten and pruned",
+            |model, state: &State| model.keeps(1, has_all_promised(model, state)),
+        ),
+        Property::always(
+            "no session relies on a condemned copy",
+            |model, state: &State| model.keeps(2, Rule::NoRelianceOnCondemned.holds(state)),
+        ),
+        Property::always(
+            "no pack is deleted before sessions are decided",
+            |model, state: &State| model.keeps(3, Rule::DeletesComeAfterDecisions.holds(state)),
+        ),
         Property::always("an outcome is written once", |model, state: &State| {
             model.keeps(4, Rule::OutcomesAreFinal.holds(state))
         }),
         Property::always("a name is used once", |model, state: &State| {
             model.keeps(5, Rule::NamesAreUsedOnce.holds(state))
         }),
-        Property::always("plans spare what open sessions stored", |model, state: &State| {
-            model.keeps(6, Rule::PlansSpareWhatIsNeeded.holds(state))
-        }),
+        Property::always(
+            "plans spare what open sessions stored",
+            |model, state: &State| model.keeps(6, Rule::PlansSpareWhatIsNeeded.holds(state)),
+        ),
     ]
 }
 
 fn has_all_chunks(model: &Protocol, state: &State) -> bool {
     let store = &state.store;
     let there = store.snapshots(&model.see(store));
-    store.chunks_in(store.indexed()).contains_all(store.chunks_of(there))
+    store
+        .chunks_in(store.indexed())
+        .contains_all(store.chunks_of(there))
 }
 
 /// One that was brought back just before a plan that lets it go is hidden until that plan is done.
@@ -99,42 +106,52 @@ fn sometimes() -> Vec<Property<Protocol>> {
             };
             model.meets(17, || store.steps.iter().any(&rescues))
         }),
-        Property::sometimes("a session is aborted, and the next commits", |model, state: &State| {
-            let is_second = |(number, writer): (usize, &Writer)| {
-                let first = writer.session(number) - usize::from(writer.attempt);
-                writer.at == WriterAt::Stands
-                    && writer.attempt == 1
-                    && state.store.ghost.aborted.has(first)
-            };
-            model.meets(18, || state.writers.iter().enumerate().any(is_second))
-        }),
+        Property::sometimes(
+            "a session is aborted, and the next commits",
+            |model, state: &State| {
+                let is_second = |writer: &Writer| {
+                    let first = writer.session() - usize::from(writer.attempt);
+                    writer.at == WriterAt::Stands
+                        && writer.attempt == 1
+                        && state.store.ghost.aborted.has(first)
+                };
+                model.meets(18, || state.writers.iter().any(is_second))
+            },
+        ),
         Property::sometimes("a seal is void", |model, state: &State| {
             let newest = state.store.newest_plan();
-            let is_late = |me: &Collector| {
-                me.at == PruneAt::ListNewer && me.number < newest
-            };
+            let is_late = |me: &Collector| me.at == PruneAt::ListNewer && me.number < newest;
             model.meets(19, || state.collectors.iter().any(is_late))
         }),
-        Property::sometimes("a commit that came too late is noticed", |model, state: &State| {
-            let view = model.see(&state.store);
-            let is_late = |(number, writer): (usize, &Writer)| {
-                let session = writer.session(number);
-                writer.at == WriterAt::ListSeals
-                    && state.store.ghost.aborted.has(session)
-                    && !view.is_in_time(session, writer.base)
-            };
-            model.meets(20, || state.writers.iter().enumerate().any(is_late))
-        }),
-        Property::sometimes("somebody comes too late to bring back", |model, state: &State| {
-            model.meets(21, || state.brings_back == Return::TooLate)
-        }),
+        Property::sometimes(
+            "a commit that came too late is noticed",
+            |model, state: &State| {
+                let view = model.see(&state.store);
+                let is_late = |writer: &Writer| {
+                    let session = writer.session();
+                    writer.at == WriterAt::ListSeals
+                        && state.store.ghost.aborted.has(session)
+                        && !view.is_in_time(session, writer.base)
+                };
+                model.meets(20, || state.writers.iter().any(is_late))
+            },
+        ),
+        Property::sometimes(
+            "somebody comes too late to bring back",
+            |model, state: &State| model.meets(21, || state.brings_back == Return::TooLate),
+        ),
         Property::sometimes("somebody brings a snapshot back", |model, state: &State| {
             model.meets(22, || state.brings_back == Return::Back)
         }),
-        Property::sometimes("a prune goes on where another stopped", |model, state: &State| {
-            let both = state.collectors.map(|me| me.at > PruneAt::PutPlan && me.number == 1);
-            model.meets(23, || both == [true, true])
-        }),
+        Property::sometimes(
+            "a prune goes on where another stopped",
+            |model, state: &State| {
+                let both = state
+                    .collectors
+                    .map(|me| me.at > PruneAt::PutPlan && me.number == 1);
+                model.meets(23, || both == [true, true])
+            },
+        ),
     ]
 }
 

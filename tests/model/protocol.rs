@@ -17,8 +17,8 @@ pub(crate) struct Config {
     pub(crate) name: &'static str,
     /// What the source of each writer may hold; as many writers as there are sources.
     pub(crate) sources: &'static [&'static [Set]],
-    /// Session ids that a writer may use, 1 or 2.
-    pub(crate) attempts: usize,
+    /// Session ids that each writer may use, 1 or 2.
+    pub(crate) attempts: [usize; 2],
     /// Writers may take content over from a snapshot, without looking for its chunks.
     pub(crate) take_over: bool,
     /// Processes that prune.
@@ -94,7 +94,11 @@ impl fmt::Debug for Action {
 
 impl Protocol {
     pub(crate) fn new(config: Config, mutant: Option<Mutant>) -> Self {
-        Self { config, mutant, found: AtomicU32::new(0) }
+        Self {
+            config,
+            mutant,
+            found: AtomicU32::new(0),
+        }
     }
 
     pub(crate) fn has(&self, mutant: Mutant) -> bool {
@@ -127,7 +131,12 @@ impl Protocol {
         store.ghost.stored = store.packs;
         store.ghost.promised = store.commits;
         store.ghost.committed = store.commits;
-        State { store, ..State::default() }
+        let mut state = State {
+            store,
+            ..State::default()
+        };
+        state.writers[1].number = 1;
+        state
     }
 }
 
@@ -143,7 +152,11 @@ impl Model for Protocol {
         for number in 0..self.config.sources.len() {
             let at = state.writers[number].at;
             let choices = self.choices_of_writer(state, number);
-            actions.extend(choices.into_iter().map(|choice| Action::Write(number, at, choice)));
+            actions.extend(
+                choices
+                    .into_iter()
+                    .map(|choice| Action::Write(number, at, choice)),
+            );
         }
         for number in 0..self.config.collectors {
             let at = state.collectors[number].at;

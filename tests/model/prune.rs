@@ -29,6 +29,7 @@ pub(crate) enum At {
     ListCommits,
     PutSeal,
     ListNewer,
+    /// What no prune does, but a mutant.
     DeleteSeal,
     ListSettled,
     DeleteOutcome,
@@ -59,6 +60,31 @@ pub(crate) struct Collector {
 }
 
 impl At {
+    /// All but those of mutants.
+    pub(crate) const ALL: [Self; 21] = [
+        Self::ListPlans,
+        Self::ListPacks,
+        Self::ListIntents,
+        Self::ListSnapshots,
+        Self::PutCopyIntent,
+        Self::PutCopyPack,
+        Self::PutCopyRun,
+        Self::PutPlan,
+        Self::ListOpen,
+        Self::PutAbort,
+        Self::ListCommits,
+        Self::PutSeal,
+        Self::ListNewer,
+        Self::ListSettled,
+        Self::DeleteOutcome,
+        Self::DeleteIntent,
+        Self::DeletePack,
+        Self::PutFold,
+        Self::DeleteRun,
+        Self::PutDone,
+        Self::DeleteSteps,
+    ];
+
     /// The step and the call.
     pub(crate) fn step(self) -> (Step, Call) {
         match self {
@@ -119,7 +145,9 @@ impl Protocol {
             At::ListOpen => {
                 let is_older = |session: usize| store.bases[session] < me.number;
                 let is_mutant = self.has(Mutant::NoFence);
-                me.sessions = store.intents.only(|session| is_older(session) && !is_mutant);
+                me.sessions = store
+                    .intents
+                    .only(|session| is_older(session) && !is_mutant);
                 me.at = At::PutAbort;
             }
             At::PutAbort => self.abort_one(&mut me, store),
@@ -163,7 +191,11 @@ impl Protocol {
             }
             At::PutDone => {
                 store.steps[usize::from(me.number)].done = true;
-                me = Collector { at: At::DeleteSteps, number: me.number, ..Collector::default() };
+                me = Collector {
+                    at: At::DeleteSteps,
+                    number: me.number,
+                    ..Collector::default()
+                };
             }
             At::DeleteSteps => {
                 store.steps[..usize::from(me.number)].fill(Steps::default());

@@ -37,6 +37,7 @@ pub(crate) enum At {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Writer {
     pub(crate) at: At,
+    pub(crate) number: usize,
     pub(crate) attempt: u8,
     pub(crate) base: u8,
     pub(crate) view: View,
@@ -64,6 +65,23 @@ pub(crate) enum Choice {
 }
 
 impl At {
+    pub(crate) const ALL: [Self; 14] = [
+        Self::ListPlans,
+        Self::PutIntent,
+        Self::ListAgain,
+        Self::Withdraw,
+        Self::ListPacks,
+        Self::ListSnapshots,
+        Self::ChooseSnapshot,
+        Self::PutPack,
+        Self::PutRun,
+        Self::PutCommit,
+        Self::ListSeals,
+        Self::DeleteIntent,
+        Self::Stands,
+        Self::Failed,
+    ];
+
     /// The step and the call, unless it has ended.
     pub(crate) fn step(self) -> Option<(Step, Call)> {
         Some(match self {
@@ -86,8 +104,18 @@ impl At {
 
 impl Writer {
     /// Number of the session that it is in.
-    pub(crate) fn session(&self, number: usize) -> usize {
-        FIRST_OF_WRITERS + 2 * number + usize::from(self.attempt)
+    pub(crate) fn session(&self) -> usize {
+        FIRST_OF_WRITERS + 2 * self.number + usize::from(self.attempt)
+    }
+
+    fn ended(&self, at: At) -> Self {
+        let (number, attempt) = (self.number, self.attempt);
+        Self {
+            at,
+            number,
+            attempt,
+            ..Self::default()
+        }
     }
 
     /// True while it may still commit, and no prune of a number above its base told it otherwise.
@@ -113,13 +141,13 @@ impl Protocol {
                 let there = self.snapshots_to_start_from(me, store);
                 there.iter().map(Choice::TakesOver).collect()
             }
-            At::PutCommit if !store.has_outcome(me.session(number)) => {
+            At::PutCommit if !store.has_outcome(me.session()) => {
                 let lost = self.config.lost_answers.then_some(Choice::AnswerLost);
                 std::iter::once(Choice::Go).chain(lost).collect()
             }
             _ => vec![Choice::Go],
         };
-        let has_more = usize::from(me.attempt) + 1 < self.config.attempts;
+        let has_more = usize::from(me.attempt) + 1 < self.config.attempts[number];
         if self.config.crashes && has_more && me.at != At::ListPlans {
             choices.push(Choice::Crash);
         }
@@ -130,14 +158,14 @@ impl Protocol {
     pub(crate) fn step_writer(&self, state: &mut State, number: usize, choice: Choice) {
         let mut me = state.writers[number];
         let store = &mut state.store;
-        let session = me.session(number);
+        let session = me.session();
         match me.at {
             _ if choice == Choice::Crash => self.crash(&mut me),
+            At::ListPlans if self.chooses_too_early(&me) => {
+                me.listed = store.snapshots(&self.see(store)) - store.tombstones;
+            }
             At::ListPlans => {
                 me.base = store.newest_plan();
-                if self.has(Mutant::StartChosenBeforeIntent) {
-                    me.listed = store.snapshots(&store.view()) - store.tombstones;
-                }
                 me.at = At::PutIntent;
             }
             At::PutIntent => {
@@ -145,7 +173,7 @@ impl Protocol {
                 me.at = At::ListAgain;
             }
             At::ListAgain => {
-                me.view = store.view();
+                me.view = self.see(store);
                 me.at = match me.view.newest > me.base && !self.has(Mutant::NoSecondLook) {
                     true => At::Withdraw,
                     false => At::ListPacks,
@@ -180,7 +208,7 @@ impl Protocol {
             }
             At::PutCommit => self.commit(&mut me, store, session, choice),
             At::ListSeals => {
-                let stands = store.view().is_in_time(session, me.base);
+                let stands = self.see(store).is_in_time(session, me.base);
                 match stands || self.has(Mutant::NoVerification) {
                     true => {
                         store.ghost.promised |= Set::of(session) - store.ghost.forgotten;
@@ -191,11 +219,15 @@ impl Protocol {
             }
             At::DeleteIntent => {
                 store.intents.remove(session);
-                me = Writer { at: At::Stands, attempt: me.attempt, ..Writer::default() };
+                me = me.ended(At::Stands);
             }
             At::Stands | At::Failed => {}
         }
         state.writers[number] = me;
+    }
+
+    fn chooses_too_early(&self, me: &Writer) -> bool {
+        self.has(Mutant::StartChosenBeforeIntent) && me.listed.is_empty()
     }
 
     fn crash(&self, me: &mut Writer) {
@@ -206,9 +238,14 @@ impl Protocol {
     /// A new session, with nothing in mind but what the snapshot is to name.
     fn begin_again(&self, me: &mut Writer) {
         let (attempt, wants) = (me.attempt + 1, me.wants);
-        *me = match usize::from(attempt) < self.config.attempts {
-            true => Writer { attempt, wants, ..Writer::default() },
-            false => Writer { at: At::Failed, attempt: me.attempt, ..Writer::default() },
+        *me = match usize::from(attempt) < self.config.attempts[me.number] {
+            true => Writer {
+                number: me.number,
+                attempt,
+                wants,
+                ..Writer::default()
+            },
+            false => me.ended(At::Failed),
         };
     }
 
@@ -242,9 +279,10 @@ impl Protocol {
         }
         let view = match self.has(Mutant::SnapshotsListedAfterPrunes) {
             true => me.view,
-            false => store.view(),
+            false => self.see(store),
         };
-        me.listed.only(|session| view.allows(session, store.bases[session]))
+        me.listed
+            .only(|session| view.allows(session, store.bases[session]))
     }
 
     fn go_and_store(&self, me: &mut Writer) {
@@ -264,7 +302,11 @@ impl Protocol {
         let holds = me.wants - me.found;
         let mut pack = session;
         if self.has(Mutant::PacksNamedByContent) {
-            let alike = store.ghost.stored.iter().find(|pack| store.holds[*pack] == holds);
+            let alike = store
+                .ghost
+                .stored
+                .iter()
+                .find(|pack| store.holds[*pack] == holds);
             pack = alike.unwrap_or(session);
         }
         if pack != session {
