@@ -185,7 +185,11 @@ fn perform(repository: &Repository, act: &Act, begun_with: &[SessionId]) -> Said
             let session = begun_with[*number];
             undelete(repository, &[session.to_string()]).map(|report| {
                 let is_back = report.back.contains(&session);
-                if is_back { Said::BroughtBack(session) } else { Said::Refused }
+                if is_back {
+                    Said::BroughtBack(session)
+                } else {
+                    Said::Refused
+                }
             })
         }
         Act::Prune => prune::prune(repository).map(|()| Said::Nothing),

@@ -6,7 +6,7 @@ use blockstore::limits::{ARGON2_MEMORY_KIB_DEFAULT, ARGON2_PASSES_DEFAULT, ZSTD_
 use blockstore::transform::chunk::ChunkSizes;
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::args::{ByteSize, Location, RestoreVolumeArgs, VolumeArgs};
+use crate::args::{ByteSize, Location, RestoreVolumeArgs, TimeSpan, UnusedLimit, VolumeArgs};
 
 /// Make a repository
 #[derive(Debug, Args)]
