@@ -122,6 +122,7 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     Merge(MergeArgs),
     Check(CheckArgs),
+    Repair(RepairArgs),
     /// Show how much is stored, and how well it is shared
     #[command(after_help = "Example:\n  blockstore stats --repo /backup --json")]
     Stats,

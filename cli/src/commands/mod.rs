@@ -13,6 +13,7 @@ mod ls;
 mod ls_volumes;
 mod map;
 mod merge;
+mod repair;
 mod restore;
 mod restore_volume;
 mod snapshot;
@@ -59,6 +60,7 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Outcome, Failure> {
         Command::Diff(args) => diff::run(&context, args),
         Command::Merge(args) => merge::run(&context, args),
         Command::Check(args) => check::run(&context, args),
+        Command::Repair(args) => repair::run(&context, args),
         Command::Stats => stats::run(&context),
         Command::Bench(args) => bench::run(&context, args),
         Command::Debug(args) => debug::run(&context, args),

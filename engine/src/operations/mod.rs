@@ -17,6 +17,8 @@ pub mod list;
 pub mod map_volume;
 pub mod merge;
 pub mod repair_index;
+#[cfg(test)]
+mod repair_index_tests;
 pub mod restore;
 pub mod restore_volume;
 pub mod select;

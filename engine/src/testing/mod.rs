@@ -19,6 +19,7 @@ pub mod sample_volumes;
 pub mod seeds;
 pub mod sim_disk;
 pub mod tiny_volumes;
+pub mod toy_prune;
 pub mod whole_object;
 
 mod sim_image;
