@@ -45,7 +45,9 @@ fn checked(backend: &Arc<MemoryBackend>) -> CheckReport {
 fn objects(backend: &dyn Backend) -> BTreeMap<ObjectName, Vec<u8>> {
     let listed = ObjectKind::ALL.map(|kind| backend.list(kind).unwrap());
     let names = listed.iter().flatten().map(|info| info.name);
-    names.map(|name| (name, backend.get(&name).unwrap())).collect()
+    names
+        .map(|name| (name, backend.get(&name).unwrap()))
+        .collect()
 }
 
 fn runs(backend: &dyn Backend) -> Vec<ObjectName> {
@@ -82,11 +84,21 @@ fn i9_a_sound_index_is_left_as_it_is_byte_for_byte() {
 
 #[test]
 fn i9_runs_that_are_gone_or_damaged_are_written_again_from_the_packs() {
-    for damage in ["one gone", "all gone", "one damaged", "one cut", "all damaged"] {
+    for damage in [
+        "one gone",
+        "all gone",
+        "one damaged",
+        "one cut",
+        "all damaged",
+    ] {
         let backend = sample();
         let expected = said(&backend);
         let before = runs(&*backend);
-        let count = if damage.starts_with("all") { before.len() } else { 1 };
+        let count = if damage.starts_with("all") {
+            before.len()
+        } else {
+            1
+        };
         for run in &before[..count] {
             match damage {
                 "one gone" | "all gone" => backend.delete(run).unwrap(),
@@ -97,12 +109,20 @@ fn i9_runs_that_are_gone_or_damaged_are_written_again_from_the_packs() {
         assert!(!checked(&backend).findings.is_empty());
         let report = repair(backend.clone(), false);
         assert_eq!(report.runs_written, 1, "{damage}: {report:?}");
-        let damaged = if damage.ends_with("gone") { 0 } else { count as u64 };
+        let damaged = if damage.ends_with("gone") {
+            0
+        } else {
+            count as u64
+        };
         assert_eq!(report.runs_removed, damaged, "{damage}: {report:?}");
         assert!(report.packs_read > 0 && report.unreadable.is_empty());
         assert_eq!(said(&backend), expected, "{damage}");
         assert_eq!(checked(&backend).findings, [], "{damage}");
-        assert_eq!(repair(backend, false), RepairIndexReport::default(), "{damage}");
+        assert_eq!(
+            repair(backend, false),
+            RepairIndexReport::default(),
+            "{damage}"
+        );
     }
 }
 
@@ -165,7 +185,9 @@ fn packs_of_a_writer_that_is_not_done_are_left_to_it() {
     let session = Session::start(&repository, &index, announced, small_frames()).unwrap();
     let source = *packs(&*backend).first().unwrap();
     let bytes = backend.get(&source).unwrap();
-    let its_pack = session.new_pack_name(crate::format::name::PackClass::Data).unwrap();
+    let its_pack = session
+        .new_pack_name(crate::format::name::PackClass::Data)
+        .unwrap();
     backend.put(&its_pack, &bytes).unwrap();
     let before = objects(&*backend);
     assert_eq!(repair(backend.clone(), false), RepairIndexReport::default());
@@ -220,7 +242,9 @@ fn i9_at_whatever_call_a_repair_fails_nothing_is_lost_and_the_next_one_ends_it()
         };
         let calls = try_with(None);
         for nth in 1..=calls {
-            BackendFault::each_way(nth).map(|fault| try_with(Some(fault)));
+            for fault in BackendFault::each_way(nth) {
+                try_with(Some(fault));
+            }
         }
     }
 }

@@ -409,7 +409,9 @@ fn a_volume_is_told_with_the_bytes_that_are_lost_and_what_could_never_be_read() 
 /// Every object of a kind, to be put back.
 fn stored(sample: &Sample, kind: ObjectKind) -> Vec<(ObjectName, Vec<u8>)> {
     let names = sample.objects(kind).into_iter();
-    names.map(|name| (name, sample.backend.get(&name).unwrap())).collect()
+    names
+        .map(|name| (name, sample.backend.get(&name).unwrap()))
+        .collect()
 }
 
 #[test]
@@ -421,7 +423,8 @@ fn packs_that_are_gone_after_their_frames_moved_are_no_loss() {
     );
     move_all(&sample_repository::open(sample.backend.clone())).unwrap();
     assert_eq!(sample.check(true).findings, []);
-    runs.iter().for_each(|(name, bytes)| sample.backend.put(name, bytes).unwrap());
+    runs.iter()
+        .for_each(|(name, bytes)| sample.backend.put(name, bytes).unwrap());
     for read_data in [false, true] {
         let report = sample.check(read_data);
         assert!(report.is_sound(), "{:?}", report.findings);
@@ -442,7 +445,8 @@ fn packs_that_a_prune_condemned_are_no_finding_whether_they_are_there_or_not() {
         stored(&sample, ObjectKind::Pack),
     );
     move_all(&sample_repository::open(sample.backend.clone())).unwrap();
-    runs.iter().for_each(|(name, bytes)| sample.backend.put(name, bytes).unwrap());
+    runs.iter()
+        .for_each(|(name, bytes)| sample.backend.put(name, bytes).unwrap());
     let condemned = packs.iter().filter_map(|(name, _)| PrunedPack::of(name));
     let mut plan = PruneRecord {
         number: 1,
@@ -458,7 +462,9 @@ fn packs_that_a_prune_condemned_are_no_finding_whether_they_are_there_or_not() {
     }
     assert_eq!(sample.check(true).findings, [], "some are deleted");
     let (torn, bytes) = &packs[0];
-    change_object(&*sample.backend, torn, |stored| stored.truncate(bytes.len() / 2));
+    change_object(&*sample.backend, torn, |stored| {
+        stored.truncate(bytes.len() / 2)
+    });
     let report = sample.check(true);
     let found = finding(&report, &torn.to_string());
     assert_eq!(found.kind, FindingKind::Unreferenced);
@@ -469,9 +475,7 @@ fn packs_that_a_prune_condemned_are_no_finding_whether_they_are_there_or_not() {
 fn a_condemned_pack_that_is_needed_and_gone_is_missing_all_the_same() {
     let sample = sample();
     let packs = sample.objects(ObjectKind::Pack);
-    let is_meta = |name: &&ObjectName| {
-        matches!(name, ObjectName::Pack { class, .. } if *class == PackClass::Meta)
-    };
+    let is_meta = |name: &&ObjectName| matches!(name, ObjectName::Pack { class, .. } if *class == PackClass::Meta);
     let name = packs.iter().find(is_meta).unwrap();
     let plan = PruneRecord {
         number: 1,
@@ -482,7 +486,10 @@ fn a_condemned_pack_that_is_needed_and_gone_is_missing_all_the_same() {
     prunes::put_step(&repository, PruneStep::Plan, &plan).unwrap();
     sample.backend.delete(name).unwrap();
     let report = sample.check(false);
-    assert_eq!(finding(&report, &name.to_string()).kind, FindingKind::Missing);
+    assert_eq!(
+        finding(&report, &name.to_string()).kind,
+        FindingKind::Missing
+    );
     assert!(!report.is_sound() && report.damaged_snapshots > 0);
 }
 
