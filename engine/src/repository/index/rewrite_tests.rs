@@ -152,7 +152,7 @@ fn a_run_of_deleted_packs_alone_goes_without_another_in_its_place() {
 
 #[test]
 fn many_small_runs_become_few_and_those_of_sessions_that_go_on_stay() {
-    let backend = sample(4);
+    let backend = sample(10);
     let repository = sample_repository::open(backend.clone());
     let running = Announced::put(&repository, &Writer::default()).unwrap();
     let index = Index::default();
@@ -179,7 +179,7 @@ fn many_small_runs_become_few_and_those_of_sessions_that_go_on_stay() {
 
 #[test]
 fn a_pack_of_which_two_runs_say_the_same_is_named_once_by_their_successor() {
-    let backend = sample(3);
+    let backend = sample(5);
     let repository = sample_repository::open(backend.clone());
     let before = said(&*backend, &repository);
     let announced = Announced::put(&repository, &Writer::default()).unwrap();
@@ -198,12 +198,12 @@ fn a_pack_of_which_two_runs_say_the_same_is_named_once_by_their_successor() {
             .all(|count| *count == 2)
     );
     rewrite(&repository, &HashSet::new(), true).unwrap();
-    assert_eq!(said(&*backend, &repository), before);
+    assert!(said(&*backend, &repository) == before);
 }
 
 #[test]
 fn i6_at_whatever_call_a_rewriting_fails_the_index_lacks_nothing_that_stays() {
-    let clean = sample(2);
+    let clean = sample(10);
     let deleted = some_packs(&*clean);
     let repository = sample_repository::open(clean.clone());
     let expected = without(&said(&*clean, &repository), &deleted);
