@@ -130,6 +130,7 @@ pub(crate) enum Command {
     Protect(ProtectArgs),
     Check(CheckArgs),
     Prune(PruneArgs),
+    Repair(RepairArgs),
     /// Show how much is stored, and how well it is shared
     #[command(after_help = "Example:\n  blockstore stats --repo /backup --json")]
     Stats,

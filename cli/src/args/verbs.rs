@@ -312,6 +312,33 @@ pub(crate) struct PruneArgs {
     pub(crate) dry_run: bool,
 }
 
+/// Make again what follows from the rest
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  blockstore repair index --repo /backup --dry-run
+  blockstore repair index --repo /backup")]
+pub(crate) struct RepairArgs {
+    #[command(subcommand)]
+    pub(crate) subject: RepairSubject,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RepairSubject {
+    /// The index: runs that are damaged, name packs that are gone, or lack packs that are there
+    Index(RepairIndexArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairIndexArgs {
+    /// Believe nothing of what the index says: read the table of every pack
+    #[arg(long)]
+    pub(crate) rebuild: bool,
+    /// Store and delete nothing, say what would be
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 /// Show stored objects decoded
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -16,6 +16,7 @@ mod map;
 mod merge;
 mod protect;
 mod prune;
+mod repair;
 mod restore;
 mod restore_volume;
 mod snapshot;
@@ -67,6 +68,7 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Outcome, Failure> {
         Command::Protect(args) => protect::run(&context, args),
         Command::Check(args) => check::run(&context, args),
         Command::Prune(args) => prune::run(&context, args),
+        Command::Repair(args) => repair::run(&context, args),
         Command::Stats => stats::run(&context),
         Command::Bench(args) => bench::run(&context, args),
         Command::Debug(args) => debug::run(&context, args),

@@ -9,6 +9,7 @@ use blockstore::operations::check::{CheckReport, Finding, FindingKind};
 use blockstore::operations::diff::{DiffReport, Difference};
 use blockstore::operations::inspect::Inspection;
 use blockstore::operations::merge::MergeReport;
+use blockstore::operations::repair_index::RepairIndexReport;
 use blockstore::operations::restore::RestoreReport;
 use blockstore::operations::restore_volume::{RestoreVolumeReport, VerifyVolumeReport};
 use blockstore::operations::stats::StatsReport;
@@ -286,6 +287,28 @@ fn verdict(report: &VerifyVolumeReport) -> String {
     }
 }
 
+/// What a repair of the index came to.
+pub(crate) fn repaired_index(report: &RepairIndexReport, dry_run: bool, took: Duration) -> String {
+    let took = duration(took);
+    if (report.runs_written, report.runs_removed) == (0, 0) {
+        return format!("the index needs no repair: looked at it in {took}");
+    }
+    let verbs = match dry_run {
+        true => ["would write", "remove", "read"],
+        false => ["wrote", "removed", "read"],
+    };
+    let runs = |number| counted(number, "index run", "index runs");
+    format!(
+        "{} {}, {} {}, {} the tables of {} in {took}",
+        verbs[0],
+        runs(report.runs_written),
+        verbs[1],
+        runs(report.runs_removed),
+        verbs[2],
+        counted(report.packs_read, "pack", "packs"),
+    )
+}
+
 /// One finding: a line, and a line for each path that is lost with it.
 pub(crate) fn finding(finding: &Finding) -> Vec<String> {
     let kind = match finding.kind {
@@ -466,6 +489,18 @@ mod tests {
     fn a_problem_stays_one_line() {
         let line = problem(&samples::problem());
         assert_eq!(line, r"unreadable: /a\nb: permission denied");
+    }
+
+    #[test]
+    fn a_repair_says_what_changed_or_that_nothing_had_to() {
+        let took = Duration::from_millis(1500);
+        let mut report = RepairIndexReport::default();
+        let text = repaired_index(&report, false, took);
+        assert!(text.starts_with("the index needs no repair"), "{text}");
+        (report.runs_written, report.runs_removed, report.packs_read) = (1, 2, 30);
+        let text = repaired_index(&report, true, took);
+        let expected = "would write 1 index run, remove 2 index runs, read the tables of 30 packs";
+        assert!(text.starts_with(expected), "{text}");
     }
 
     #[test]

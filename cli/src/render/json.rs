@@ -20,6 +20,7 @@ use blockstore::operations::diff::{DiffReport, Difference};
 use blockstore::operations::inspect::Inspection;
 use blockstore::operations::list::ListReport;
 use blockstore::operations::merge::MergeReport;
+use blockstore::operations::repair_index::RepairIndexReport;
 use blockstore::operations::restore::RestoreReport;
 use blockstore::operations::stats::StatsReport;
 use blockstore::repository::Repository;
@@ -269,6 +270,17 @@ pub(crate) struct CheckSummary {
     objects: u64,
     bytes: u64,
     seconds: f64,
+}
+
+/// `repair index`
+#[derive(Debug, Serialize)]
+pub(crate) struct RepairIndexSummary {
+    runs_written: u64,
+    runs_removed: u64,
+    packs_read: u64,
+    unreadable: Vec<DamagedObject>,
+    seconds: f64,
+    dry_run: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -618,6 +630,24 @@ impl CheckSummary {
     }
 }
 
+impl RepairIndexSummary {
+    pub(crate) fn of(report: &RepairIndexReport, took: Duration, dry_run: bool) -> Self {
+        let unreadable = report.unreadable.iter();
+        let unreadable = unreadable.map(|(name, detail)| DamagedObject {
+            object: name.to_string(),
+            detail: detail.clone(),
+        });
+        Self {
+            runs_written: report.runs_written,
+            runs_removed: report.runs_removed,
+            packs_read: report.packs_read,
+            unreadable: unreadable.collect(),
+            seconds: took.as_secs_f64(),
+            dry_run,
+        }
+    }
+}
+
 impl FindingInfo {
     fn of(finding: &Finding) -> Self {
         Self {
@@ -711,7 +741,7 @@ fn hex_unless_text(bytes: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use blockstore::format::id::ChunkId;
-    use blockstore::format::name::ObjectKind;
+    use blockstore::format::name::{ObjectKind, ObjectName};
     use blockstore::operations::check::LostRange;
     use blockstore::operations::diff_volume::DifferentRange;
     use blockstore::operations::map_volume::{MappedRange, RangeKind};
@@ -766,6 +796,10 @@ mod tests {
         let check = CheckReport {
             findings: vec![finding],
             ..CheckReport::default()
+        };
+        let repaired = RepairIndexReport {
+            unreadable: vec![(ObjectName::Config(1), "x".into())],
+            ..RepairIndexReport::default()
         };
         let stats = StatsReport {
             objects: vec![(ObjectKind::Pack, 1, 2)],
@@ -844,6 +878,10 @@ mod tests {
             ("undelete", value(UndeleteSummary::of(&undeleted))),
             ("protect", value(ProtectSummary::of(&protected))),
             ("check", value(CheckSummary::of(&check, true, took))),
+            (
+                "repair index",
+                value(RepairIndexSummary::of(&repaired, took, false)),
+            ),
             ("stats", value(StatsSummary::of(&stats))),
             (
                 "bench",

@@ -151,7 +151,7 @@ pub(crate) fn validate_origins(origins: &[Origin]) -> Decoded<()> {
 }
 
 impl Origin {
-    /// In the place of a commitment: this object seals no frame of its own.
+    /// The commitment of origin 0 where no key was at hand to commit to.
     pub const NO_COMMITMENT: [u8; 32] = [0; 32];
 
     /// Reads one origin.
@@ -258,8 +258,9 @@ impl Table {
         )
     }
 
-    /// True if every frame was sealed in another object, and there is one.
-    pub fn is_all_moved(&self) -> bool {
+    /// True if there are frames and none was sealed in this object: who moved them needed no key
+    /// that opens them, and origin 0 may commit to none.
+    pub fn moved_all(&self) -> bool {
         !self.frames.is_empty() && self.frames.iter().all(|frame| frame.origin != 0)
     }
 
@@ -449,13 +450,13 @@ mod tests {
     #[test]
     fn frames_were_all_moved_if_there_are_some_and_none_is_of_origin_0() {
         let (mut table, _) = sample();
-        assert!(!table.is_all_moved());
+        assert!(!table.moved_all());
         table.frames[0].origin = 1;
-        assert!(!table.is_all_moved(), "one was sealed here");
+        assert!(!table.moved_all(), "one was sealed here");
         table.frames[1].origin = 1;
-        assert!(table.is_all_moved());
+        assert!(table.moved_all());
         table.frames.clear();
-        assert!(!table.is_all_moved(), "there is none");
+        assert!(!table.moved_all(), "there is none");
     }
 
     #[test]

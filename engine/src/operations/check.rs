@@ -3,6 +3,7 @@
 //! ```text
 //! objects     config, keys, intents, index runs, snapshots: decoded and authenticated
 //! packs       opened and compared with the index; read whole if asked
+//! missing     of the packs that are not there: which are a loss
 //! references  every page of every snapshot, once; every chunk has a good copy
 //! losses      what is lost is mapped back to paths and ranges, only if something is
 //! volumes     their cuts, and what could not be read when they were captured
@@ -11,6 +12,7 @@
 
 mod findings;
 mod losses;
+mod missing;
 mod objects;
 mod packs;
 mod references;

@@ -20,6 +20,8 @@ pub mod merge;
 pub mod protect;
 pub mod prune;
 pub mod repair_index;
+#[cfg(test)]
+mod repair_index_tests;
 pub mod restore;
 pub mod restore_volume;
 pub mod select;

@@ -265,6 +265,14 @@ impl Keys {
         Self::from_bundle(bundle, repository)
     }
 
+    /// Puts other keys in the place of those of contents.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn forget_data_keys(&mut self) {
+        for keys in &mut self.epochs {
+            keys.data = Secret::from([0; 32]);
+        }
+    }
+
     /// Keyed hash that authenticates the config.
     pub(crate) fn config_tag(&self, tagged: &[u8]) -> [u8; TAG_LEN] {
         *blake3::keyed_hash(&self.config, tagged).as_bytes()

@@ -17,10 +17,14 @@
 pub mod chunks;
 pub mod frame_writer;
 pub(crate) mod generations;
+#[cfg(test)]
+mod generations_tests;
 pub mod index;
 pub mod keys;
 pub mod manifest;
 pub(crate) mod moved;
+#[cfg(test)]
+mod moved_tests;
 pub mod object;
 pub mod pack;
 pub mod protocol;
@@ -194,6 +198,13 @@ impl Repository {
         let key = self.keys.local_index().clone();
         self.local = Some(LocalIndex::open(cache, key, self.config.repository)?);
         Ok(self)
+    }
+
+    /// The same repository for one who maintains it and reads no content.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn without_data_keys(mut self) -> Self {
+        self.keys.forget_data_keys();
+        self
     }
 
     /// Its id.

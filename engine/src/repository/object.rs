@@ -197,7 +197,7 @@ fn check_first_origin(name: &ObjectName, header: &Header, table: &Table) -> Resu
             DecodeError::Malformed("first origin is another object"),
         )
     })?;
-    match first.commitment == Origin::NO_COMMITMENT && !table.is_all_moved() {
+    match first.commitment == Origin::NO_COMMITMENT && !table.moved_all() {
         true => Err(key_error(name, KeyError::Commitment)),
         false => Ok(()),
     }

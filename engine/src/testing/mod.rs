@@ -21,6 +21,7 @@ pub mod seeds;
 pub mod sim_disk;
 pub mod small_world;
 pub mod tiny_volumes;
+pub mod toy_prune;
 pub mod whole_object;
 
 mod sim_image;

@@ -27,9 +27,9 @@ use crate::transform::compress::Decompressor;
 pub(super) struct Packs {
     listed: Vec<ObjectInfo>,
     /// Named by the index and not there.
-    missing: HashSet<ObjectName>,
+    pub(super) missing: HashSet<ObjectName>,
     /// Condemned by a prune that is not done: nothing needs them, and they may go at any time.
-    condemned: HashSet<ObjectName>,
+    pub(super) condemned: HashSet<ObjectName>,
     /// Copies of chunks and pages that cannot be read.
     bad_copies: HashSet<(ObjectName, ChunkId)>,
     /// Sessions that were committed.
@@ -310,50 +310,6 @@ impl Packs {
     /// True if the index names the pack and it is not there.
     pub(super) fn is_missing(&self, name: &ObjectName) -> bool {
         self.missing.contains(name)
-    }
-
-    /// Names the packs that the index speaks of and that are not there: missing if something was
-    /// in them that is needed and of which there is no other good copy. `needs` tells what is.
-    pub(super) fn tell_missing(
-        &self,
-        reader: &ChunkReader<'_>,
-        index: &Index,
-        needs: impl Fn(&ChunkId) -> bool,
-        findings: &mut Findings,
-    ) -> Result<()> {
-        let missing = self.missing.difference(&self.condemned);
-        let missing: BTreeSet<_> = missing.copied().collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let mut needed = HashSet::new();
-        for (id, copy) in index.locations() {
-            let name = copy.pack.name();
-            if !missing.contains(&name) || needed.contains(&name) || !needs(&id) {
-                continue;
-            }
-            let copies = reader.locate_all(&id)?;
-            let mut others = copies
-                .iter()
-                .filter(|other| (other.pack.class, other.len) == (copy.pack.class, copy.len));
-            if !others.any(|other| self.is_good(&id, other)) {
-                needed.insert(name);
-            }
-        }
-        for name in missing {
-            let (kind, detail) = match needed.contains(&name) {
-                true => (
-                    FindingKind::Missing,
-                    "the index names it and it is not there",
-                ),
-                false => (
-                    FindingKind::Rebuildable,
-                    "the index names it, it is not there, and nothing needs it; run repair index",
-                ),
-            };
-            findings.add(kind, name, detail);
-        }
-        Ok(())
     }
 
     /// Names the packs that hold nothing that a snapshot needs, by session.

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use super::*;
 use crate::error::ErrorKind;
 use crate::format::entry::{ExtentKind, Node};
-use crate::format::name::{ObjectKind, ObjectName, PackClass};
+use crate::format::name::{ObjectKind, ObjectName, PackClass, PruneStep};
+use crate::format::prune::{PruneRecord, PrunedPack};
 use crate::format::snapshot::Snapshot;
 use crate::format::volume::{LayoutInfo, PartitionInfo};
 use crate::operations::list::list;
+use crate::repository::prunes;
 use crate::storage::Backend;
 use crate::storage::memory::MemoryBackend;
 use crate::testing::random::Random;
@@ -17,6 +19,7 @@ use crate::testing::sample_repository::{
     self, SampleTree, change_object, flip_bit, leaf_pages, small_frames, tree_path,
 };
 use crate::testing::sample_volumes::{self, SampleVolume, Stretch};
+use crate::testing::toy_prune::{MovingBackend, move_all};
 
 const LONG: usize = 3 << 20;
 
@@ -401,4 +404,105 @@ fn a_volume_is_told_with_the_bytes_that_are_lost_and_what_could_never_be_read() 
     assert_eq!(found.kind, FindingKind::Rebuildable);
     assert!(found.detail.contains("nothing else is lost"), "{found:?}");
     assert_eq!(report.damaged_snapshots, 0);
+}
+
+/// Every object of a kind, to be put back.
+fn stored(sample: &Sample, kind: ObjectKind) -> Vec<(ObjectName, Vec<u8>)> {
+    let names = sample.objects(kind).into_iter();
+    names
+        .map(|name| (name, sample.backend.get(&name).unwrap()))
+        .collect()
+}
+
+#[test]
+fn packs_that_are_gone_after_their_frames_moved_are_no_loss() {
+    let sample = sample();
+    let (runs, packs) = (
+        stored(&sample, ObjectKind::Index),
+        stored(&sample, ObjectKind::Pack),
+    );
+    move_all(&sample_repository::open(sample.backend.clone())).unwrap();
+    assert_eq!(sample.check(true).findings, []);
+    runs.iter()
+        .for_each(|(name, bytes)| sample.backend.put(name, bytes).unwrap());
+    for read_data in [false, true] {
+        let report = sample.check(read_data);
+        assert!(report.is_sound(), "{:?}", report.findings);
+        assert_eq!(report.findings.len(), packs.len());
+        for (name, _) in &packs {
+            let found = finding(&report, &name.to_string());
+            assert_eq!(found.kind, FindingKind::Rebuildable);
+            assert!(found.detail.ends_with("run repair index"), "{found:?}");
+        }
+    }
+}
+
+#[test]
+fn packs_that_a_prune_condemned_are_no_finding_whether_they_are_there_or_not() {
+    let sample = sample();
+    let (runs, packs) = (
+        stored(&sample, ObjectKind::Index),
+        stored(&sample, ObjectKind::Pack),
+    );
+    move_all(&sample_repository::open(sample.backend.clone())).unwrap();
+    runs.iter()
+        .for_each(|(name, bytes)| sample.backend.put(name, bytes).unwrap());
+    let condemned = packs.iter().filter_map(|(name, _)| PrunedPack::of(name));
+    let mut plan = PruneRecord {
+        number: 1,
+        packs: condemned.collect(),
+        snapshots: Vec::new(),
+    };
+    plan.packs.sort_unstable();
+    let repository = sample_repository::open(sample.backend.clone());
+    assert!(prunes::put_step(&repository, PruneStep::Plan, &plan).unwrap());
+    assert_eq!(sample.check(true).findings, [], "all of them are deleted");
+    for (name, bytes) in packs.iter().step_by(2) {
+        sample.backend.put(name, bytes).unwrap();
+    }
+    assert_eq!(sample.check(true).findings, [], "some are deleted");
+    let (torn, bytes) = &packs[0];
+    change_object(&*sample.backend, torn, |stored| {
+        stored.truncate(bytes.len() / 2)
+    });
+    let report = sample.check(true);
+    let found = finding(&report, &torn.to_string());
+    assert_eq!(found.kind, FindingKind::Unreferenced);
+    assert!(report.is_sound(), "{:?}", report.findings);
+}
+
+#[test]
+fn a_condemned_pack_that_is_needed_and_gone_is_missing_all_the_same() {
+    let sample = sample();
+    let packs = sample.objects(ObjectKind::Pack);
+    let is_meta = |name: &&ObjectName| matches!(name, ObjectName::Pack { class, .. } if *class == PackClass::Meta);
+    let name = packs.iter().find(is_meta).unwrap();
+    let plan = PruneRecord {
+        number: 1,
+        packs: PrunedPack::of(name).into_iter().collect(),
+        snapshots: Vec::new(),
+    };
+    let repository = sample_repository::open(sample.backend.clone());
+    prunes::put_step(&repository, PruneStep::Plan, &plan).unwrap();
+    sample.backend.delete(name).unwrap();
+    let report = sample.check(false);
+    assert_eq!(
+        finding(&report, &name.to_string()).kind,
+        FindingKind::Missing
+    );
+    assert!(!report.is_sound() && report.damaged_snapshots > 0);
+}
+
+#[test]
+fn a_check_beside_prunes_that_move_everything_finds_nothing() {
+    let sample = sample();
+    for (every, read_data) in [(3, false), (40, false), (7, true)] {
+        let backend = MovingBackend::new(sample.backend.clone(), every, 3);
+        let backend = Arc::new(backend);
+        let repository = sample_repository::open(backend.clone());
+        let report = sample.check_opened(&repository, read_data);
+        assert!(report.is_sound(), "every {every}: {:?}", report.findings);
+        assert_eq!(backend.moves_left(), 0, "there were enough reads");
+        assert_eq!(report.damaged_snapshots, 0);
+    }
 }

@@ -1,6 +1,7 @@
 //! Where chunks and pages lie: the union of all index runs, in a few sorted segments.
 //!
 //! ```text
+//! beyond    what is there that a reader does not know of yet
 //! runs      index runs of the repository: read, and gathered from tables of packs
 //! segment   one sorted part, and how an id is found in it
 //! line      the ids of a bucket in one cache line
@@ -18,6 +19,7 @@
 //! A lookup asks every segment, so there are few: one that is not small beside those behind it
 //! stays, the others are merged, as in a log-structured merge tree.
 
+mod beyond;
 mod build;
 mod bytes;
 mod damaged;
@@ -36,6 +38,7 @@ mod whole;
 
 use std::collections::HashSet;
 
+pub(crate) use self::beyond::Known;
 pub(crate) use self::local::LocalIndex;
 pub(crate) use self::replace::Replacer;
 pub(crate) use self::runs::{RunBuilder, read_run, run_of};
@@ -48,7 +51,6 @@ use crate::format::name::{ObjectKind, ObjectName};
 use crate::format::table::{Origin, TableName};
 use crate::repository::index::segment::Segment;
 use crate::repository::keys::Keys;
-use crate::repository::object;
 use crate::repository::pack::sealed_kind;
 use crate::storage::{Backend, ObjectInfo};
 
@@ -74,13 +76,6 @@ pub struct Location {
     pub offset: u32,
     /// Length, bytes.
     pub len: u32,
-}
-
-/// The runs and packs that a reader knows of.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Known {
-    runs: HashSet<TableName>,
-    packs: HashSet<ObjectName>,
 }
 
 /// All runs of a repository.
@@ -145,28 +140,6 @@ impl Index {
             damaged_runs,
             ..Self::of(gathered.finish())
         })
-    }
-
-    /// Reads what runs say of packs that are not `known`, and the tables of all packs that no run
-    /// speaks of; it is known afterwards. Gives it with the names of all packs that there are. What
-    /// is damaged is passed over.
-    pub(crate) fn load_beyond(
-        known: &mut Known,
-        backend: &dyn Backend,
-        keys: &Keys,
-    ) -> Result<(Self, HashSet<ObjectName>)> {
-        let mut gathered = Gathered::new(Vec::new(), None);
-        for attempt in 1.. {
-            let runs_gone = known.add_runs(backend, keys, &mut gathered)?;
-            let listed = backend.list(ObjectKind::Pack)?;
-            let packs_gone = known.add_tables(&listed, backend, keys, &mut gathered)?;
-            // What was listed and is gone has copies that are listed now.
-            if !(runs_gone || packs_gone) || attempt == LOAD_ATTEMPTS_MAX {
-                let listed = listed.into_iter().map(|info| info.name);
-                return Ok((Self::of(gathered.finish()), listed.collect()));
-            }
-        }
-        unreachable!("the last attempt returns")
     }
 
     fn of(segments: Vec<Segment>) -> Self {
@@ -325,80 +298,6 @@ impl Index {
         let detail = "the copy of its index in the cache of this machine was damaged, and is \
                       removed now; run the command again";
         Err(Error::new(ErrorKind::Io, Place::Repository, detail))
-    }
-}
-
-impl Known {
-    /// What an index knows of.
-    pub(crate) fn of(index: &Index) -> Self {
-        Self {
-            runs: index.runs().collect(),
-            packs: index.packs().map(IndexedPack::name).collect(),
-        }
-    }
-
-    /// The packs, those that are gone among them.
-    pub(crate) fn packs(&self) -> impl Iterator<Item = &ObjectName> {
-        self.packs.iter()
-    }
-
-    /// Adds what new runs say of new packs; true if a run was gone when it was read.
-    fn add_runs(
-        &mut self,
-        backend: &dyn Backend,
-        keys: &Keys,
-        gathered: &mut Gathered<'_>,
-    ) -> Result<bool> {
-        let mut is_any_gone = false;
-        for ObjectInfo { name, .. } in backend.list(ObjectKind::Index)? {
-            if self.runs.contains(&TableName::of(&name)) {
-                continue;
-            }
-            match read_run(backend, keys, &name) {
-                Ok(run) => {
-                    let packs = run.packs.iter();
-                    let is_new = packs.map(|pack| !self.packs.contains(&pack.name()));
-                    let is_new: Vec<_> = is_new.collect();
-                    if is_new.contains(&true) {
-                        let mut news = RunBuilder::default();
-                        news.add_run(&run, &is_new);
-                        gathered.add(news.finish(run.name));
-                    }
-                    self.packs.extend(run.packs.iter().map(IndexedPack::name));
-                    self.runs.insert(run.name);
-                }
-                Err(error) if error.kind() == ErrorKind::NotFound => is_any_gone = true,
-                Err(error) if is_missing_or_damaged(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(is_any_gone)
-    }
-
-    /// Adds the tables of new packs; true if a pack was gone when it was opened.
-    fn add_tables(
-        &mut self,
-        listed: &[ObjectInfo],
-        backend: &dyn Backend,
-        keys: &Keys,
-        gathered: &mut Gathered<'_>,
-    ) -> Result<bool> {
-        let mut is_any_gone = false;
-        for info in listed {
-            if self.packs.contains(&info.name) {
-                continue;
-            }
-            match object::open(backend, keys, &info.name, info.len) {
-                Ok(pack) => {
-                    gathered.add(run_of(&[(pack, info.len)]));
-                    self.packs.insert(info.name);
-                }
-                Err(error) if error.kind() == ErrorKind::NotFound => is_any_gone = true,
-                Err(error) if is_missing_or_damaged(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(is_any_gone)
     }
 }
 

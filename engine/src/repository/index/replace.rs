@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
-use crate::format::index_run::IndexRun;
+use crate::format::index_run::{IndexRun, IndexedPack};
 use crate::format::name::ObjectName;
 use crate::format::prune::PrunedPack;
 use crate::format::table::TableName;
@@ -139,7 +139,7 @@ fn compare(
 
 /// What `run` says of each of its packs, in their order.
 pub(super) fn prints_of(run: &IndexRun, key: &[u8; 32]) -> Vec<PackPrint> {
-    let print = |pack: &crate::format::index_run::IndexedPack| PackPrint {
+    let print = |pack: &IndexedPack| PackPrint {
         pack: PrunedPack {
             session: pack.session,
             number: pack.number,

@@ -107,7 +107,7 @@ impl Rewriter<'_, '_> {
             if session_of(&name) == Some(self.session.id()) || self.seen.contains(&name) {
                 continue;
             }
-            let Some(run) = self.read(&name, |name| read_run(backend, keys, name))? else {
+            let Some(run) = self.read(&name)? else {
                 is_any_gone |= !self.seen.contains(&name);
                 continue;
             };
@@ -136,12 +136,9 @@ impl Rewriter<'_, '_> {
     }
 
     /// Reads a run. Nothing of one that is gone, which is not seen then, or damaged.
-    fn read(
-        &mut self,
-        name: &ObjectName,
-        read: impl FnOnce(&ObjectName) -> Result<IndexRun>,
-    ) -> Result<Option<IndexRun>> {
-        match read(name) {
+    fn read(&mut self, name: &ObjectName) -> Result<Option<IndexRun>> {
+        let repository = self.session.repository();
+        match read_run(repository.backend(), repository.keys(), name) {
             Ok(run) => {
                 self.seen.insert(*name);
                 Ok(Some(run))
