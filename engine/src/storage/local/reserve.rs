@@ -14,6 +14,7 @@
 use std::io;
 
 use super::LocalBackend;
+use super::TEMPORARY;
 use crate::error::Error;
 use crate::error::Place;
 use crate::error::Result;
@@ -123,6 +124,8 @@ impl<D: Disk> LocalBackend<D> {
             self.disk.rename_noreplace(&temporary, RESERVE)
         };
         let replaced = replace().inspect_err(|_| self.discard(&temporary));
+        // Under its old name, too, a crash would bring back what was released.
+        self.folders.mark(TEMPORARY);
         self.folders.mark("");
         replaced
     }

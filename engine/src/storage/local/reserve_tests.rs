@@ -95,7 +95,7 @@ fn work_that_frees_space_succeeds_without_a_byte_free() {
 #[test]
 fn a_disk_that_somebody_fills_up_again_and_again_is_worked_on_each_time() {
     let (disk, backend) = simulated();
-    for number in 0..6 {
+    for number in 0..5 {
         leave_free(&disk, 0);
         let forget = || backend.put(&tombstone(number), &[2; 1000]);
         with_room(&backend, forget).unwrap_or_else(|error| panic!("round {number}: {error}"));
@@ -111,7 +111,7 @@ fn making_a_reserve_fills_no_disk() {
         leave_free(&disk, free);
         backend.renew_reserve().expect("renewed as far as possible");
         let room = backend.room().expect("examined").expect("known");
-        assert!(room.free >= free / 2, "{free} {room:?}");
+        assert!(room.free + KIB as u64 >= free / 2, "{free} {room:?}");
         let is_worth_it = free >= 2 * RESERVE_LEN_MIN;
         assert_eq!(room.reserve > 0, is_worth_it, "{free} {room:?}");
     }
