@@ -23,6 +23,7 @@ pub mod manifest;
 pub(crate) mod moved;
 pub mod object;
 pub mod pack;
+pub mod protocol;
 pub mod prunes;
 pub mod retention;
 #[cfg(any(test, feature = "testing"))]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::error::Result;
 use crate::format::id::ChunkId;
-use crate::format::name::ObjectName;
+use crate::format::name::{ObjectKind, ObjectName};
 use crate::format::prune::PrunedPack;
 use crate::mutants::{self, Mutant};
 use crate::operations::prune::copy::Copied;
@@ -70,7 +70,10 @@ impl Choice {
         let repository = prune.repository;
         let index = load_all(prune)?;
         let marks = Marks::make(repository, &index, survey.live.iter(), prune.observer)?;
-        let mut packs = Packs::of(&index, survey);
+        // What was stored since the survey is there as well; it may not go.
+        let listed = repository.backend().list(ObjectKind::Pack)?.into_iter();
+        let there = listed.map(|info| (info.name, info.len)).collect();
+        let mut packs = Packs::of(&index, &there);
         packs.weigh(&index, &marks);
         let damaged = repository.local_index().map(LocalIndex::damaged_copies);
         let lacking = packs.keep(&index, &marks, &damaged.unwrap_or_default());
@@ -107,7 +110,7 @@ pub(super) fn load_all(prune: &Prune<'_>) -> Result<Index> {
 }
 
 impl Packs {
-    fn of(index: &Index, survey: &Survey) -> Self {
+    fn of(index: &Index, there: &HashMap<ObjectName, u64>) -> Self {
         let mut known = HashMap::new();
         let mut packs = Self {
             facts: Vec::new(),
@@ -116,7 +119,7 @@ impl Packs {
         let mut numbers = Vec::new(); // of which its frames are counted, where several runs name it
         for (number, pack) in index.packs().enumerate() {
             let name = pack.name();
-            let is_there = survey.packs.get(&name) == Some(&pack.object_len);
+            let is_there = there.get(&name) == Some(&pack.object_len);
             packs.by_number.push(is_there.then(|| {
                 *known.entry(name).or_insert_with(|| {
                     numbers.push(number as u32);

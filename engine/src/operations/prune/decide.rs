@@ -96,8 +96,19 @@ impl Prune<'_> {
             return read_seal(repository, number);
         }
         self.fence(number)?;
-        let Some(record) = self.look_again(standing)? else {
-            return Ok(Seal::Finished);
+        let record = match self.look_again(standing) {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(Seal::Finished),
+            // Another prune may have sealed and deleted while this one looked.
+            Err(error) if is_missing_or_damaged(&error) => {
+                let steps = prunes::list_steps(repository.backend())?;
+                return match steps.get(&number).is_some_and(|steps| steps.seal) {
+                    _ if is_finished(&steps, number) => Ok(Seal::Finished),
+                    true => read_seal(repository, number),
+                    false => Err(error),
+                };
+            }
+            Err(error) => return Err(error),
         };
         if !self.with_room(|| prunes::put_step(repository, PruneStep::Seal, &record))? {
             return read_seal(repository, number);

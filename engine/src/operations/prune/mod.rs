@@ -35,9 +35,13 @@ use crate::operations::prune::choose::Choice;
 use crate::operations::prune::decide::Decision;
 use crate::operations::prune::survey::Survey;
 use crate::repository::Repository;
+use crate::repository::index::is_missing_or_damaged;
 use crate::repository::prunes;
 use crate::repository::session::{SessionOptions, Writer};
 use crate::storage::room::with_room;
+
+/// How often it is looked what there is, where other prunes move packs meanwhile.
+const SURVEYS_MAX: u32 = 16;
 
 /// How a repository is pruned.
 #[derive(Clone, Debug)]
@@ -170,8 +174,7 @@ pub fn prune(
 impl Prune<'_> {
     fn run(&mut self) -> Result<()> {
         if self.options.dry_run {
-            let survey = Survey::make(self.repository, self.options)?;
-            let choice = Choice::make(self, &survey)?;
+            let (survey, choice) = self.survey()?;
             return self.tell(&survey, &choice);
         }
         self.finish_unfinished()?;
@@ -188,8 +191,7 @@ impl Prune<'_> {
     fn round(&mut self) -> Result<bool> {
         let repository = self.repository;
         self.end_writers_that_are_gone()?;
-        let survey = Survey::make(repository, self.options)?;
-        let choice = Choice::make(self, &survey)?;
+        let (survey, choice) = self.survey()?;
         self.tell(&survey, &choice)?;
         if choice.is_nothing() && survey.let_go.is_empty() && !survey.has_leftovers {
             return Ok(true);
@@ -207,6 +209,27 @@ impl Prune<'_> {
         self.carry_out(mine)?;
         copied.end(repository);
         Ok(copied.had_room())
+    }
+
+    /// What there is, and what becomes of it. Another prune that moved packs meanwhile is no damage:
+    /// then it is looked at again.
+    fn survey(&self) -> Result<(Survey, Choice)> {
+        let repository = self.repository;
+        let mut attempt = 1;
+        loop {
+            let before = prunes::list_steps(repository.backend())?;
+            let survey = Survey::make(repository, self.options)?;
+            match Choice::make(self, &survey) {
+                Ok(choice) => return Ok((survey, choice)),
+                Err(error) if is_missing_or_damaged(&error) && attempt < SURVEYS_MAX => {
+                    if prunes::list_steps(repository.backend())? == before {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+            attempt += 1;
+        }
     }
 
     /// Goes on with a plan that another prune did not finish, or an earlier one of ours.

@@ -91,11 +91,13 @@ impl Survey {
         })
     }
 
-    /// True if the pack may be condemned: its session is decided, and its writer will not look for
-    /// it any more.
+    /// True if the pack may be condemned: it was there before sessions were asked for, its session is
+    /// decided, and its writer will not look for it any more.
     pub(super) fn may_go(&self, pack: &ObjectName) -> bool {
         match pack {
-            ObjectName::Pack { session, .. } => !self.at_work.contains(session),
+            ObjectName::Pack { session, .. } => {
+                self.packs.contains_key(pack) && !self.at_work.contains(session)
+            }
             _ => false,
         }
     }
