@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::format::entry::{
     Content, Entry, Extent, ExtentKind, FolderPath, Metadata, Node, Owner, Timestamp,
 };
-use crate::format::envelope::SealedKind;
+use crate::format::envelope::{HEADER_LEN, SealedKind};
 use crate::format::id::SessionId;
 use crate::format::name::{ObjectName, PackClass};
 use crate::format::retention::Tombstone;
@@ -24,7 +24,7 @@ use crate::testing::schedule::backend::clock;
 use crate::testing::small_world::files::{CHUNK_LEN, chunk, files_of};
 
 /// Two chunks fill a pack.
-const PACK_LEN: usize = 2 * CHUNK_LEN;
+const PACK_LEN: usize = HEADER_LEN + 2 * CHUNK_LEN;
 /// Tags begin with this; the files follow.
 const TAG: &str = "files=";
 
