@@ -74,7 +74,7 @@ fn what_a_policy_forgets_is_not_listed_restores_by_its_id_and_comes_back() {
     let policy: [&dyn AsRef<OsStr>; 4] = [&"--keep-last", &"2", &"--keep-tag", &"first"];
     let dry = [&policy[..], &[&"--dry-run"]].concat();
     let planned = world.repository.run("forget", &dry).expect_code(0).json();
-    assert_eq!(ids(&planned["forgotten"]), [second.id.clone()]);
+    assert_eq!(ids(&planned["forgotten"]), std::slice::from_ref(&second.id));
     world.expect_listed(&[first, second, third, last]);
     let done = world
         .repository
@@ -87,7 +87,10 @@ fn what_a_policy_forgets_is_not_listed_restores_by_its_id_and_comes_back() {
     assert_eq!(verdicts[1]["keep"], false);
     assert_eq!(verdicts[2]["reasons"][0]["reason"], "last");
     world.expect_listed(&[first, third, last]);
-    assert_eq!(world.listed(&["--forgotten"]), [second.id.clone()]);
+    assert_eq!(
+        world.listed(&["--forgotten"]),
+        std::slice::from_ref(&second.id)
+    );
     assert_restores(&world.repository, last, &world.source);
     let target = world.workspace.join("restored");
     world.repository.restore(&second.id, &target).expect_code(0);
@@ -96,7 +99,7 @@ fn what_a_policy_forgets_is_not_listed_restores_by_its_id_and_comes_back() {
     assert_sound(&world.repository);
     let short = &second.id[..10];
     let back = world.repository.run("undelete", &[&short]).expect_code(0);
-    assert_eq!(ids(&back.json()["back"]), [second.id.clone()]);
+    assert_eq!(ids(&back.json()["back"]), std::slice::from_ref(&second.id));
     world.expect_listed(&[first, second, third, last]);
     world
         .repository

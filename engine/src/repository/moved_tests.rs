@@ -233,7 +233,7 @@ fn i12_the_independent_decoder_restores_what_was_moved() {
             repository.damaged()
         );
         let session = snapshots[1].session.to_string();
-        let commit = repository.snapshot(&session).unwrap().unwrap();
+        let commit = repository.snapshot(&session).unwrap();
         let root = &commit.roots[0];
         let refused = reference::restore::restore(&mut repository, root, target).unwrap();
         assert!(refused.is_empty(), "{refused:?}");
