@@ -16,6 +16,7 @@ mod excludes;
 mod failures;
 mod forget;
 mod full_disk;
+mod kill;
 mod media;
 mod merge;
 mod roundtrip;

@@ -21,8 +21,8 @@ pub(crate) use size::ByteSize;
 pub(crate) use unused::{TimeSpan, UnusedLimit};
 pub(crate) use verbs::{
     CatArgs, CheckArgs, CompletionsArgs, ConflictChoice, DebugArgs, DebugSubject, DiffArgs,
-    ExcludeArgs, InitArgs, LsArgs, ManArgs, MapArgs, MergeArgs, PruneArgs, RestoreArgs,
-    SnapshotArgs, SnapshotsArgs,
+    ExcludeArgs, InitArgs, LsArgs, ManArgs, MapArgs, MergeArgs, PruneArgs, RepairArgs,
+    RepairIndexArgs, RepairSubject, RestoreArgs, SnapshotArgs, SnapshotsArgs,
 };
 pub(crate) use volumes::{ExportArgs, RestoreVolumeArgs, SparseChoice, VolumeArgs, labelled};
 

@@ -129,8 +129,23 @@ impl Prunes {
             Some((number, remain)) => base >= *number || remain.contains(&session),
             None => true,
         };
-        let is_let_go = |plan: &PruneRecord| plan.snapshots.binary_search(&session).is_ok();
-        is_sealed && !self.plan.as_ref().is_some_and(is_let_go)
+        is_sealed && !self.lets_go(session)
+    }
+
+    /// True if the newest plan names the snapshot and no seal has decided yet whether it goes.
+    pub(crate) fn lets_go(&self, session: SessionId) -> bool {
+        let sealed = self.seal.as_ref().map(|(number, _)| *number);
+        let plan = self
+            .plan
+            .as_ref()
+            .filter(|plan| sealed != Some(plan.number));
+        plan.is_some_and(|plan| plan.snapshots.binary_search(&session).is_ok())
+    }
+
+    /// What was decided before the newest plan.
+    pub(crate) fn before_the_plan(mut self) -> Self {
+        self.plan = None;
+        self
     }
 
     /// Steps that could not be read.

@@ -38,7 +38,12 @@ impl Decided {
     fn allow(&self, commit: &Commit) -> bool {
         let has = |step: &Step| step.snapshots.contains(&commit.session);
         let came_in_time = |seal: &Step| commit.base >= seal.number || has(seal);
-        self.seal.as_ref().is_none_or(came_in_time) && !self.plan.as_ref().is_some_and(has)
+        let sealed = self.seal.as_ref().map(|seal| seal.number);
+        let unsealed = self
+            .plan
+            .as_ref()
+            .filter(|plan| sealed != Some(plan.number));
+        self.seal.as_ref().is_none_or(came_in_time) && !unsealed.is_some_and(has)
     }
 }
 

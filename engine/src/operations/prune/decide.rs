@@ -12,10 +12,12 @@ use crate::mutants::{self, Mutant};
 use crate::operations::prune::Prune;
 use crate::operations::prune::choose::{each_needed, load_all};
 use crate::operations::prune::mark::{self, Marks};
-use crate::operations::prune::survey::{read_intents, sessions_with_outcome, unknown_needs};
+use crate::operations::prune::survey::{
+    guarded, read_intents, sessions_with_outcome, unknown_needs,
+};
 use crate::repository::index::is_missing_or_damaged;
 use crate::repository::prunes::{self, Prunes};
-use crate::repository::{Repository, snapshots};
+use crate::repository::{Repository, retention, snapshots};
 
 /// A plan to carry out.
 pub(super) enum Decision {
@@ -145,12 +147,16 @@ impl Prune<'_> {
         if prunes.newest() != standing.number {
             return Ok(None);
         }
-        let mut found = snapshots::list_by(repository, &prunes)?;
-        let (condemned, let_go): (&[_], &[_]) = match &standing.plan {
-            Some(plan) => (&plan.packs, &plan.snapshots),
-            None => (&[], &[]),
+        // One that the plan names and that was brought back before the plan stood stays.
+        let mut found = snapshots::list_by(repository, &prunes.before_the_plan())?;
+        let forgotten = retention::forgotten(repository)?;
+        let guarded = guarded(repository, &found.forgotten)?;
+        let condemned = standing.plan.as_ref().map_or(&[][..], |plan| &plan.packs);
+        let is_let_go = |session: &SessionId| {
+            standing.let_go().binary_search(session).is_ok()
+                && forgotten.contains(session)
+                && !guarded.contains(session)
         };
-        let is_let_go = |session: &SessionId| let_go.binary_search(session).is_ok();
         let mut remain = Vec::new();
         for (name, error) in found.damaged {
             let ObjectName::Snapshot(session) = name else {
@@ -167,7 +173,7 @@ impl Prune<'_> {
         found.snapshots.append(&mut found.forgotten);
         found
             .snapshots
-            .retain(|snapshot| snapshot.base < standing.number);
+            .retain(|snapshot| snapshot.base < standing.number && !is_let_go(&snapshot.session));
         remain.extend(found.snapshots.iter().map(|snapshot| snapshot.session));
         remain.sort_unstable();
         let unmarked = |snapshot: &Snapshot| !standing.marked.contains(&snapshot.session);

@@ -109,7 +109,10 @@ impl Survey {
 
 /// The forgotten snapshots whose protection had not ended when they were forgotten: who forgot one
 /// stopped before it saw the protection.
-fn guarded(repository: &Repository, forgotten: &[Snapshot]) -> Result<HashSet<SessionId>> {
+pub(super) fn guarded(
+    repository: &Repository,
+    forgotten: &[Snapshot],
+) -> Result<HashSet<SessionId>> {
     let sessions: HashSet<_> = forgotten.iter().map(|snapshot| snapshot.session).collect();
     let protections = Protections::read_of(repository, |session| sessions.contains(session))?;
     let mut guarded = HashSet::new();

@@ -1,13 +1,13 @@
 //! P7 to P10: what the seal says goes. Each step can be done again, and by several prunes at once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::error::{ErrorKind, Result};
 use crate::format::envelope::SealedKind;
 use crate::format::id::SessionId;
 use crate::format::name::{ObjectKind, ObjectName, PruneStep};
 use crate::format::prune::PruneRecord;
-use crate::format::snapshot::Snapshot;
+use crate::format::snapshot::{Intent, Snapshot};
 use crate::operations::prune::Prune;
 use crate::operations::prune::decide::Standing;
 use crate::operations::prune::survey::{INDEX_RUNS_MAX, is_gone, read_intents};
@@ -32,11 +32,14 @@ impl Prune<'_> {
         let graves = backend.list(ObjectKind::Forgotten)?;
         let guards = backend.list(ObjectKind::Protected)?;
         let mut there = HashSet::new();
-        for info in backend.list(ObjectKind::Snapshot)? {
+        let outcomes = backend.list(ObjectKind::Snapshot)?;
+        // Behind the outcomes: an ABORT of a newer prune has an intent that is no older than ours.
+        let intents = read_intents(self.repository)?;
+        for info in outcomes {
             let ObjectName::Snapshot(session) = info.name else {
                 continue;
             };
-            if !remain.contains(&session) && self.goes(session, standing)? {
+            if !remain.contains(&session) && self.goes(session, standing, &intents)? {
                 backend.delete(&info.name)?;
                 self.report.let_go.extend(
                     standing
@@ -63,10 +66,21 @@ impl Prune<'_> {
         self.delete_intents(seal.number)
     }
 
-    /// True for an ABORT, and for a COMMIT of a session that is older than the plan.
-    fn goes(&self, session: SessionId, standing: &Standing) -> Result<bool> {
+    /// True for the outcome of a session that is older than the plan.
+    fn goes(
+        &self,
+        session: SessionId,
+        standing: &Standing,
+        intents: &HashMap<SessionId, Option<Intent>>,
+    ) -> Result<bool> {
         match read_outcome(self.repository, session) {
-            Ok(None) => Ok(true),
+            Ok(None) => Ok(match intents.get(&session) {
+                None => true,
+                Some(intent) => {
+                    let base = intent.as_ref().map(|intent| intent.base);
+                    base.is_some_and(|base| base < standing.number)
+                }
+            }),
             Ok(Some(snapshot)) => Ok(snapshot.base < standing.number),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
             // Unless the plan lets it go it is in the seal: this one came since.
