@@ -201,7 +201,7 @@ impl Protocol {
     ) {
         for writer in writers {
             let session = writer.session();
-            let is_decided = store.commits.has(session) || store.ghost.aborted.has(session);
+            let is_decided = (store.ghost.committed | store.ghost.aborted).has(session);
             if writer.may_commit() && writer.base < me.number && !is_decided {
                 Rule::DeletesComeAfterDecisions.breaks(store);
             }

@@ -60,31 +60,6 @@ pub(crate) struct Collector {
 }
 
 impl At {
-    /// All but those of mutants.
-    pub(crate) const ALL: [Self; 21] = [
-        Self::ListPlans,
-        Self::ListPacks,
-        Self::ListIntents,
-        Self::ListSnapshots,
-        Self::PutCopyIntent,
-        Self::PutCopyPack,
-        Self::PutCopyRun,
-        Self::PutPlan,
-        Self::ListOpen,
-        Self::PutAbort,
-        Self::ListCommits,
-        Self::PutSeal,
-        Self::ListNewer,
-        Self::ListSettled,
-        Self::DeleteOutcome,
-        Self::DeleteIntent,
-        Self::DeletePack,
-        Self::PutFold,
-        Self::DeleteRun,
-        Self::PutDone,
-        Self::DeleteSteps,
-    ];
-
     /// The step and the call.
     pub(crate) fn step(self) -> (Step, Call) {
         match self {

@@ -65,23 +65,6 @@ pub(crate) enum Choice {
 }
 
 impl At {
-    pub(crate) const ALL: [Self; 14] = [
-        Self::ListPlans,
-        Self::PutIntent,
-        Self::ListAgain,
-        Self::Withdraw,
-        Self::ListPacks,
-        Self::ListSnapshots,
-        Self::ChooseSnapshot,
-        Self::PutPack,
-        Self::PutRun,
-        Self::PutCommit,
-        Self::ListSeals,
-        Self::DeleteIntent,
-        Self::Stands,
-        Self::Failed,
-    ];
-
     /// The step and the call, unless it has ended.
     pub(crate) fn step(self) -> Option<(Step, Call)> {
         Some(match self {
