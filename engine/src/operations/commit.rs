@@ -6,7 +6,8 @@
 use std::collections::HashSet;
 
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::format::id::{ChunkId, PageId};
+use crate::format::id::{ChunkId, PageId, SessionId};
+use crate::format::name::ObjectName;
 use crate::format::snapshot::Snapshot;
 use crate::limits::COMMIT_ATTEMPTS_MAX;
 use crate::operations::closure::{self, LostPage, Visitor};
@@ -30,10 +31,12 @@ pub(crate) fn commit(
     writer: &Writer,
     options: SessionOptions,
 ) -> Result<Option<Snapshot>> {
+    // Their intents keep prunes from what they stored, until all of it is needed.
+    let mut given_up = vec![session.id()];
     let mut outcome = session.commit(snapshot)?;
     for _ in 1..COMMIT_ATTEMPTS_MAX {
         let snapshot = match outcome {
-            Commit::Stands(snapshot) => return Ok(Some(snapshot)),
+            Commit::Stands(snapshot) => return Ok(Some(end(repository, &given_up, snapshot))),
             Commit::DecidedAgainst(snapshot) => snapshot,
         };
         let announced = Announced::put(repository, writer)?;
@@ -43,6 +46,7 @@ pub(crate) fn commit(
             repository.local_index(),
         )?;
         let session = Session::start(repository, &index, announced, options)?;
+        given_up.push(session.id());
         let reader = ChunkReader::with_index(repository, &index, CACHE_LEN);
         if !is_stored(&session, &reader, &snapshot)? {
             session.abandon();
@@ -51,9 +55,17 @@ pub(crate) fn commit(
         outcome = session.commit(snapshot)?;
     }
     match outcome {
-        Commit::Stands(snapshot) => Ok(Some(snapshot)),
+        Commit::Stands(snapshot) => Ok(Some(end(repository, &given_up, snapshot))),
         Commit::DecidedAgainst(_) => Err(ended_by_prunes()),
     }
+}
+
+/// W7. What stays behind goes with the first prune that finds its writer gone.
+fn end(repository: &Repository, given_up: &[SessionId], snapshot: Snapshot) -> Snapshot {
+    for session in given_up.iter().filter(|id| **id != snapshot.session) {
+        let _ = repository.backend().delete(&ObjectName::Intent(*session));
+    }
+    snapshot
 }
 
 /// The error of who was ended by prunes again and again.
