@@ -162,6 +162,7 @@ impl World {
 }
 
 #[test]
+#[allow(clippy::print_stderr, reason = "tests print what they counted")]
 fn i1_i6_i7_processes_that_are_killed_lose_nothing_that_was_acknowledged() {
     let from_environment = |name, otherwise| match std::env::var(name) {
         Ok(text) => text.parse().expect("a number"),
