@@ -210,13 +210,19 @@ fn a_flush_that_fails_before_the_crash_costs_nothing_that_was_acknowledged() {
 
 #[test]
 fn a_crash_while_a_repository_is_prepared_leaves_a_folder_that_can_be_prepared_again() {
-    let (whole, _) = prepared(5);
+    // A small disk, for a small reserve.
+    let small = |disk: &SimDisk| disk.limit_space(400_000);
+    let whole = SimDisk::new(5);
+    small(&whole);
+    LocalBackend::create_on(whole.clone(), Place::Repository).expect("prepared");
     for step in 1..=whole.steps() {
         let disk = SimDisk::new(5);
+        small(&disk);
         disk.cut_power_at(step);
         LocalBackend::create_on(disk.clone(), Place::Repository).expect_err("no power");
         for variant in 0..VARIANTS {
             let found = disk.reboot(variant);
+            small(&found);
             let backend = LocalBackend::create_on(found, Place::Repository).expect("prepared");
             backend
                 .put(&ObjectName::Config(1), b"first")
