@@ -33,8 +33,11 @@ const RESERVED: [(&str, &[&str]); 9] = [
     ("std::env::", &[]),
     ("process::exit", &[]),
     ("SystemTime::now", &[]),
-    // Deadlines of servers, and what a bench measures; nothing that is stored.
-    ("Instant::now", &["sources", "operations/bench"]),
+    // Deadlines of servers, how long a prune copies, what a bench measures; nothing that is stored.
+    (
+        "Instant::now",
+        &["sources", "operations/bench", "operations/prune"],
+    ),
 ];
 
 /// Imports that hide where a name comes from.
