@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use blockstore::format::entry::{FolderPath, Metadata, Owner, Timestamp, TreePath};
+use blockstore::format::envelope::HEADER_LEN;
 use blockstore::format::id::RepositoryId;
 use blockstore::format::name::{ObjectKind, ObjectName, PackClass};
 use blockstore::format::table::Origin;
@@ -82,7 +83,7 @@ pub(crate) fn a_torn_pack() -> Option<String> {
     look(storage, &acknowledged).err()
 }
 
-/// Each pack of pages is away while a prune runs, and comes back.
+/// Each pack of pages cannot be read while a prune runs, and can again.
 pub(crate) fn a_page_that_is_away_for_a_while() -> Option<String> {
     let packs = SmallWorld::new().storage.list(ObjectKind::Pack).ok()?;
     let is_meta = |name: &ObjectName| {
@@ -99,9 +100,13 @@ pub(crate) fn a_page_that_is_away_for_a_while() -> Option<String> {
         let world = SmallWorld::new();
         let storage = &world.storage;
         let bytes = storage.get(&info.name).ok()?;
+        let mut damaged = bytes.clone();
+        damaged[HEADER_LEN] ^= 1;
         storage.delete(&info.name).ok()?;
+        storage.put(&info.name, &damaged).ok()?;
         let repository = open(Arc::clone(storage) as Arc<dyn Backend>).ok()?;
         let _ = prune::prune(&repository);
+        storage.delete(&info.name).ok()?;
         storage.put(&info.name, &bytes).ok()?;
         verdict(storage, &all_of(&world)).err()
     })

@@ -23,6 +23,8 @@ const READ_ATTEMPTS_MAX: u32 = 16;
 pub struct Prunes {
     /// Number of the newest plan, 0 before the first.
     newest: u32,
+    /// True if the newest plan is not done.
+    is_unfinished: bool,
     /// The newest plan, unless it is done.
     plan: Option<PruneRecord>,
     /// Number and content of the newest seal.
@@ -70,7 +72,8 @@ impl Prunes {
             ..Self::default()
         };
         let is_done = steps.get(&prunes.newest).is_some_and(|steps| steps.done);
-        if prunes.newest > 0 && !is_done {
+        prunes.is_unfinished = prunes.newest > 0 && !is_done;
+        if prunes.is_unfinished {
             match prunes.step(repository, PruneStep::Plan, prunes.newest)? {
                 Found::Record(plan) => prunes.plan = Some(plan),
                 Found::Gone => return Ok(None),
@@ -105,6 +108,11 @@ impl Prunes {
     /// Number of the newest plan, 0 before the first.
     pub fn newest(&self) -> u32 {
         self.newest
+    }
+
+    /// True if the newest plan is not done, whether it can be read or not.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.is_unfinished
     }
 
     /// The newest plan, unless it is done.

@@ -112,16 +112,17 @@ impl Prune<'_> {
             }
             Err(error) => return Err(error),
         };
-        if !self.with_room(|| prunes::put_step(repository, PruneStep::Seal, &record))? {
-            return read_seal(repository, number);
-        }
+        let is_ours = self.with_room(|| prunes::put_step(repository, PruneStep::Seal, &record))?;
         let steps = prunes::list_steps(repository.backend())?;
-        if is_finished(&steps, number) && !mutants::is_on(Mutant::SealWithoutVoidCheck) {
+        if is_void(&steps, number) && !mutants::is_on(Mutant::SealWithoutVoidCheck) {
             let void = ObjectName::Prune(PruneStep::Seal, number);
             repository.backend().delete(&void)?;
             return Ok(Seal::Finished);
         }
-        Ok(Seal::Stands(record))
+        match is_ours {
+            true => Ok(Seal::Stands(record)),
+            false => read_seal(repository, number),
+        }
     }
 
     /// P4: afterwards every session that is older than the plan is decided, for ever.
@@ -242,6 +243,14 @@ impl Standing {
 fn is_finished(steps: &BTreeMap<u32, prunes::StepsListed>, number: u32) -> bool {
     let is_done = steps.get(&number).is_some_and(|steps| steps.done);
     is_done || prunes::newest_plan(steps) > number
+}
+
+/// True if a seal that was just put, or found when it was to be put, came when its number had been
+/// tidied away: seals go only once a newer one is there. That the number is done says nothing:
+/// another prune may have done it by this very seal, which must stay then.
+fn is_void(steps: &BTreeMap<u32, prunes::StepsListed>, number: u32) -> bool {
+    let mut newer = steps.range(number.saturating_add(1)..);
+    newer.any(|(_, steps)| steps.seal)
 }
 
 fn found(repository: &Repository, number: u32) -> Result<Option<Standing>> {

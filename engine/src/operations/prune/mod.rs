@@ -177,7 +177,6 @@ impl Prune<'_> {
             let (survey, choice) = self.survey()?;
             return self.tell(&survey, &choice);
         }
-        self.finish_unfinished()?;
         let has_room = self.round()?;
         if !has_room {
             // What was dead is gone: now there may be room to copy.
@@ -190,8 +189,15 @@ impl Prune<'_> {
     /// One plan, from survey to done; false if the medium was too full to copy anything.
     fn round(&mut self) -> Result<bool> {
         let repository = self.repository;
-        self.end_writers_that_are_gone()?;
-        let (survey, choice) = self.survey()?;
+        let (survey, choice) = loop {
+            self.finish_unfinished()?;
+            self.end_writers_that_are_gone()?;
+            let found = self.survey()?;
+            // What another plan condemns must not be chosen among: it may be going.
+            if !found.0.prunes.is_unfinished() {
+                break found;
+            }
+        };
         self.tell(&survey, &choice)?;
         if choice.is_nothing() && survey.let_go.is_empty() && !survey.has_leftovers {
             return Ok(true);
