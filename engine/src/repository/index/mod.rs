@@ -47,7 +47,7 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::envelope::SealedKind;
 use crate::format::id::ChunkId;
 use crate::format::index_run::{IndexEntry, IndexRun, IndexedFrame, IndexedPack};
-use crate::format::name::{ObjectKind, ObjectName, PackClass};
+use crate::format::name::{ObjectKind, ObjectName};
 use crate::format::table::{Origin, TableName};
 use crate::repository::index::segment::Segment;
 use crate::repository::keys::Keys;
@@ -386,6 +386,7 @@ impl Location {
 mod tests {
     use super::*;
     use crate::format::id::SessionId;
+    use crate::format::name::PackClass;
     use crate::format::table::Codec;
 
     fn index_of<const N: usize>(runs: [IndexRun; N]) -> Index {
