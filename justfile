@@ -16,6 +16,10 @@ try folder="/usr/share":
 flips:
     BLOCKSTORE_ALL_FLIPS=1 cargo test --release -p blockstore-tests --test engine -- --nocapture flips
 
+# Every interleaving of more writers and prunes than the tests explore: minutes and gigabytes.
+model:
+    cargo test --release -p blockstore-tests --test model -- --ignored --nocapture
+
 # Every fuzz target for some seconds.
 fuzz seconds="60":
     fuzz/run {{seconds}}
