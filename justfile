@@ -25,6 +25,10 @@ interleavings schedules="10000" preemptions="2" seed="1":
     BLOCKSTORE_SCHEDULES={{schedules}} BLOCKSTORE_PREEMPTIONS={{preemptions}} BLOCKSTORE_SEED={{seed}} \
         cargo test --release -p blockstore-tests --test interleavings --test mutants -- --nocapture
 
+# Every interleaving of more writers and prunes than the tests explore: minutes and gigabytes.
+model:
+    cargo test --release -p blockstore-tests --test model -- --ignored --nocapture
+
 # Every fuzz target for some seconds.
 fuzz seconds="60":
     fuzz/run {{seconds}}

@@ -1,4 +1,4 @@
-//! What always holds, and what is sometimes seen, lest the rest hold for want of anything happening.
+//! What always holds; and what is sometimes seen, lest the rest hold because nothing happens.
 
 use std::sync::atomic::Ordering;
 

@@ -1,8 +1,7 @@
 //! A prune: P0 to P10, one call on storage after the other.
 //!
-//! Whatever lists several kinds of objects makes a call for each; those that are listed in one call
-//! here are said to be where that is. Calls whose order nobody can tell are one: a tombstone goes
-//! with the outcome beside it, the steps of lower numbers go together.
+//! Calls whose order makes no difference are one: tombstones are listed, and deleted, with the
+//! outcomes beside them, and the steps of lower numbers go together.
 
 use blockstore::format::name::ObjectKind as Kind;
 use blockstore::repository::protocol::{Call, CollectorStep as Step, Verb};
