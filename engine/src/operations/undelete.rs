@@ -24,8 +24,7 @@ pub struct UndeleteReport {
 /// If nothing was brought back: a text does not name one forgotten snapshot, or a prune has let it
 /// go; or the repository cannot be read. If writing fails, some of them may be back.
 pub fn undelete(repository: &Repository, texts: &[String]) -> Result<UndeleteReport> {
-    let prunes = Prunes::read(repository)?;
-    let list = snapshots::list_by(repository, &prunes)?;
+    let (list, prunes) = snapshots::list_judged(repository)?;
     let named = texts.iter().map(|text| resolve(&list, &prunes, text));
     let sessions = named.collect::<Result<BTreeSet<_>>>()?;
     for &session in &sessions {

@@ -90,7 +90,9 @@ impl Prunes {
                 Found::Damaged => {}
             }
         }
-        Ok(Some(prunes))
+        // A listing that took as long as a whole prune may have missed the old seal and the new one.
+        let is_settled = list_steps(repository.backend())? == steps;
+        Ok(is_settled.then_some(prunes))
     }
 
     fn step(&mut self, repository: &Repository, step: PruneStep, number: u32) -> Result<Found> {

@@ -116,7 +116,7 @@ impl<'r> Session<'r> {
         if !mutants::is_on(Mutant::CondemnedCounts) {
             absent.extend(prunes.condemned());
         }
-        let (base, snapshots) = (prunes.newest(), snapshots::list_by(repository, &prunes)?);
+        let (base, snapshots) = (prunes.newest(), snapshots::list(repository)?);
         Ok(Self {
             repository,
             snapshots,

@@ -35,25 +35,46 @@ pub fn read(repository: &Repository, session: SessionId) -> Result<Snapshot> {
 
 /// Reads all snapshots; one that is damaged does not hide the others.
 pub fn list(repository: &Repository) -> Result<SnapshotList> {
-    list_by(repository, &Prunes::read(repository)?)
+    list_judged(repository).map(|(list, _)| list)
+}
+
+/// The same, with what prunes have decided. They are asked behind the snapshots: a commit that came
+/// too late for a seal came behind that seal, so whoever sees the commit sees the seal.
+pub(crate) fn list_judged(repository: &Repository) -> Result<(SnapshotList, Prunes)> {
+    let found = read_all(repository)?;
+    let prunes = Prunes::read(repository)?;
+    judged(repository, found, &prunes).map(|list| (list, prunes))
 }
 
 /// The same, by what prunes were seen to have decided.
 pub(crate) fn list_by(repository: &Repository, prunes: &Prunes) -> Result<SnapshotList> {
-    let backend = repository.backend();
+    judged(repository, read_all(repository)?, prunes)
+}
+
+/// Every COMMIT.
+fn read_all(repository: &Repository) -> Result<SnapshotList> {
     let mut found = SnapshotList::default();
-    for info in backend.list(ObjectKind::Snapshot)? {
+    for info in repository.backend().list(ObjectKind::Snapshot)? {
         let ObjectName::Snapshot(session) = info.name else {
             continue;
         };
         match read(repository, session) {
-            Ok(snapshot) if prunes.allow(&snapshot) => found.snapshots.push(snapshot),
-            Ok(_) => {} // let go by a prune, or too late for one
+            Ok(snapshot) => found.snapshots.push(snapshot),
             Err(error) if error.kind() == ErrorKind::NotFound => {} // aborted, or pruned just now
             Err(error) if is_missing_or_damaged(&error) => found.damaged.push((info.name, error)),
             Err(error) => return Err(error),
         }
     }
+    Ok(found)
+}
+
+/// Those that were not let go by a prune and did not come too late for one, the forgotten apart.
+fn judged(
+    repository: &Repository,
+    mut found: SnapshotList,
+    prunes: &Prunes,
+) -> Result<SnapshotList> {
+    found.snapshots.retain(|snapshot| prunes.allow(snapshot));
     found.snapshots.sort_by_key(Snapshot::order);
     let forgotten = retention::forgotten(repository)?;
     let is_forgotten = |snapshot: &mut Snapshot| forgotten.contains(&snapshot.session);

@@ -35,7 +35,6 @@ use crate::operations::forget::policy::{
 };
 use crate::operations::walk;
 use crate::repository::Repository;
-use crate::repository::prunes::Prunes;
 use crate::repository::retention::Until;
 use crate::repository::session::Writer;
 use crate::repository::snapshots::{self, SnapshotList};
@@ -158,9 +157,8 @@ pub fn forget(
     options: &ForgetOptions,
     observer: &dyn Observer,
 ) -> Result<ForgetReport> {
-    let prunes = Prunes::read(repository)?;
+    let (list, prunes) = snapshots::list_judged(repository)?;
     prunes.ensure_known()?;
-    let list = snapshots::list_by(repository, &prunes)?;
     let guards = Guards::read(repository, &list, options.writer.started)?;
     let mut report = match &options.choice {
         Choice::Policy(policy, filter) => {

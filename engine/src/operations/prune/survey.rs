@@ -1,7 +1,7 @@
 //! What there is: packs, then sessions, then snapshots. In this order, a session that commits and
 //! takes its intent away in between is seen to have committed.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::envelope::SealedKind;
@@ -38,7 +38,6 @@ pub(super) struct Survey {
 impl Survey {
     pub(super) fn make(repository: &Repository, options: &PruneOptions) -> Result<Self> {
         let backend = repository.backend();
-        let prunes = Prunes::read(repository)?;
         let early = mutants::is_on(Mutant::OutcomesListedFirst);
         let early = early
             .then(|| sessions_with_outcome(repository))
@@ -50,7 +49,7 @@ impl Survey {
             Some(outcomes) => outcomes,
             None => sessions_with_outcome(repository)?,
         };
-        let found = snapshots::list_by(repository, &prunes)?;
+        let (found, prunes) = snapshots::list_judged(repository)?;
         let guarded = guarded(repository, &found.forgotten)?;
         let mut live = found.snapshots;
         let mut let_go = Vec::new();
@@ -107,8 +106,8 @@ impl Survey {
     }
 }
 
-/// The forgotten snapshots whose protection had not ended when they were forgotten: who forgot one
-/// stopped before it saw the protection.
+/// The forgotten snapshots whose protection had not ended when they were forgotten (who forgot one
+/// stopped before it saw the protection), and those whose tombstone cannot be read.
 pub(super) fn guarded(
     repository: &Repository,
     forgotten: &[Snapshot],
@@ -117,14 +116,14 @@ pub(super) fn guarded(
     let protections = Protections::read_of(repository, |session| sessions.contains(session))?;
     let mut guarded = HashSet::new();
     for session in sessions {
-        let is_guarded = match protections.until(session) {
-            None => false,
-            Some(Until::Forever) => true,
-            Some(Until::Time(until)) => match retention::read_tombstone(repository, session) {
-                Ok(tombstone) => tombstone.forgotten < until,
-                Err(error) if is_missing_or_damaged(&error) => true,
-                Err(error) => return Err(error),
+        let is_guarded = match retention::read_tombstone(repository, session) {
+            Ok(tombstone) => match protections.until(session) {
+                None => false,
+                Some(Until::Forever) => true,
+                Some(Until::Time(until)) => tombstone.forgotten < until,
             },
+            Err(error) if is_missing_or_damaged(&error) => true,
+            Err(error) => return Err(error),
         };
         if is_guarded {
             guarded.insert(session);
@@ -164,8 +163,8 @@ impl Prune<'_> {
 }
 
 /// Every intent; nothing beside the session of one that cannot be read.
-pub(super) fn read_intents(repository: &Repository) -> Result<HashMap<SessionId, Option<Intent>>> {
-    let mut intents = HashMap::new();
+pub(super) fn read_intents(repository: &Repository) -> Result<BTreeMap<SessionId, Option<Intent>>> {
+    let mut intents = BTreeMap::new();
     for info in repository.backend().list(ObjectKind::Intent)? {
         let ObjectName::Intent(session) = info.name else {
             continue;

@@ -1,6 +1,6 @@
 //! P7 to P10: what the seal says goes. Each step can be done again, and by several prunes at once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use crate::error::{ErrorKind, Result};
 use crate::format::envelope::SealedKind;
@@ -71,7 +71,7 @@ impl Prune<'_> {
         &self,
         session: SessionId,
         standing: &Standing,
-        intents: &HashMap<SessionId, Option<Intent>>,
+        intents: &BTreeMap<SessionId, Option<Intent>>,
     ) -> Result<bool> {
         match read_outcome(self.repository, session) {
             Ok(None) => Ok(match intents.get(&session) {
