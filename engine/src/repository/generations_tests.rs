@@ -140,8 +140,8 @@ fn i1_a_volume_restores_whole_while_prunes_move_all_of_it() {
     let volumes = [("disk0", &volume)];
     let snapshot = sample_volumes::commit(&repository, small_frames(), &volumes, &[]);
     let folder = tempfile::tempdir().unwrap();
-    for every in [1, 2, 5] {
-        let backend = Arc::new(MovingBackend::new(inner.clone(), every, 3));
+    for (every, moves) in [(1, 3), (2, 2), (4, 1)] {
+        let backend = Arc::new(MovingBackend::new(inner.clone(), every, moves));
         let repository = sample_repository::open(backend.clone());
         let target = folder.path().join(format!("target{every}"));
         let options = RestoreVolumeOptions::default();
