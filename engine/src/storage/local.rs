@@ -167,10 +167,10 @@ impl<D: Disk> LocalBackend<D> {
 impl<D: Disk> Backend for LocalBackend<D> {
     fn put(&self, name: &ObjectName, data: &[u8]) -> Result<()> {
         refuse::too_long_to_put(name, data.len())?;
-        self.leave_room(name, data.len())?;
+        self.leave_room(name, data.len(), data.len())?;
         let failed = |e| Error::io(Place::Object(*name), "it cannot be stored", e);
         let temporary = self.write_temporary(data).map_err(failed)?;
-        self.leave_room(name, 0)
+        self.leave_room(name, data.len(), 0)
             .inspect_err(|_| self.discard(&temporary))?;
         self.publish(&temporary, name).map_err(|error| {
             self.discard(&temporary);
