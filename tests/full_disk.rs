@@ -149,10 +149,10 @@ fn full_at(file_system: FileSystem, bytes: u64) -> bool {
 #[track_caller]
 fn assert_full(outcome: &Outcome) {
     assert_eq!(outcome.code, 1, "{outcome:?}");
-    let report = outcome.json();
-    assert_eq!(report["kind"], "no_space", "{outcome:?}");
-    let line = report["error"].as_str().unwrap_or_default();
-    assert!(!line.contains('\n'), "{line}");
+    let mut lines = outcome.stderr.lines();
+    let line = lines.next().unwrap_or_default();
+    assert_eq!(lines.next(), None, "one line: {outcome:?}");
+    assert!(line.contains(r#""kind":"no_space""#), "{line}");
     assert!(
         line.contains("free some space, or run forget and prune"),
         "{line}"

@@ -10,8 +10,9 @@
 //! have dropped its pages, and a second flush would say nothing about them. A folder cannot be
 //! thrown away, so one failed flush of a folder makes every later `sync` of this backend fail.
 //!
-//! Room is kept for what frees space: see `reserve`. Below: [`Disk`], so that all of this runs on a simulated disk as well. Deliberately absent:
-//! locks, handles kept open between calls, links followed, anything read from `tmp/`.
+//! Room is kept for what frees space: `reserve`. Below: [`Disk`], so that all of this runs on a
+//! simulated disk as well. Deliberately absent: locks, handles kept open between calls, links
+//! followed, anything read from `tmp/`.
 
 use std::io;
 use std::path::Path;
