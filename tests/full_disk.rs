@@ -150,8 +150,10 @@ fn full_at(file_system: FileSystem, bytes: u64) -> bool {
 #[track_caller]
 fn assert_full(outcome: &Outcome) {
     assert_eq!(outcome.code, 1, "{outcome:?}");
-    let line = outcome.stderr.lines().last().unwrap_or_default();
-    assert!(line.contains(r#""kind":"no_space""#), "{outcome:?}");
+    let mut lines = outcome.stderr.lines();
+    let line = lines.next().unwrap_or_default();
+    assert_eq!(lines.next(), None, "one line: {outcome:?}");
+    assert!(line.contains(r#""kind":"no_space""#), "{line}");
     assert!(
         line.contains("free some space, or run forget and prune"),
         "{line}"

@@ -39,9 +39,10 @@ fn demand_caught(mutant: Mutant, attack: Attack) {
 }
 
 macro_rules! caught {
-    ($($test:ident: $mutant:ident by $attack:path,)*) => {
+    ($($(#[$mark:meta])* $test:ident: $mutant:ident by $attack:path,)*) => {
         $(
             #[test]
+            $(#[$mark])*
             fn $test() {
                 demand_caught(Mutant::$mutant, $attack);
             }
@@ -50,16 +51,22 @@ macro_rules! caught {
 }
 
 caught! {
+    #[ignore = "a search of minutes: just mutants"]
     a_writer_that_does_not_look_twice: NoSecondLook by attacks::one_writer_one_prune,
+    #[ignore = "a search of minutes: just mutants"]
     a_writer_that_relies_on_what_is_condemned: CondemnedCounts by attacks::one_writer_one_prune,
+    #[ignore = "a search of minutes: just mutants"]
     a_commit_that_came_too_late_and_stands: LateCommitStands by attacks::one_writer_one_prune,
     a_commit_before_its_packs: CommitBeforePacks by attacks::a_crash_at_every_call,
     a_torn_pack_that_counts: TornPackCounts by attacks::a_torn_pack,
+    #[ignore = "a search of minutes: just mutants"]
     a_prune_that_aborts_nobody: NoAborts by attacks::one_writer_one_prune,
+    #[ignore = "a search of minutes: just mutants"]
     a_prune_that_does_not_look_again: NoRescue by attacks::one_writer_one_prune,
     a_page_that_cannot_be_read_and_counts_as_empty:
         UnreadableIsEmpty by attacks::a_page_that_is_away_for_a_while,
     two_copies_that_make_each_other_unneeded: BothCopiesDropped by attacks::two_copies,
+    #[ignore = "a search of minutes: just mutants"]
     an_abort_in_place_of_a_commit: AbortOverwrites by attacks::one_writer_one_prune,
     a_nonce_that_stays: NonceStays by attacks::nonces,
     a_kind_that_is_not_bound: KindNotBound by attacks::another_kind,

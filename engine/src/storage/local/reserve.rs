@@ -43,14 +43,16 @@ pub(super) fn failed(what: &str) -> impl Fn(io::Error) -> Error {
 
 /// The low-water mark.
 impl<D: Disk> LocalBackend<D> {
-    /// Refuses a pack if fewer bytes than the low-water mark are free once `len` more are written.
-    pub(super) fn leave_room(&self, name: &ObjectName, len: usize) -> Result<()> {
+    /// Refuses a pack of `len` bytes if fewer bytes than the low-water mark are free once those of
+    /// it are written that are `unwritten`.
+    pub(super) fn leave_room(&self, name: &ObjectName, len: usize, unwritten: usize) -> Result<()> {
         if name.kind() != ObjectKind::Pack {
             return Ok(());
         }
         match self.known_space() {
-            Some(space) if space.free < low_water(space).saturating_add(len as u64) => {
-                Err(refuse::no_room(name, len, space.free, low_water(space)))
+            Some(space) if space.free < low_water(space).saturating_add(unwritten as u64) => {
+                let free = space.free.saturating_add((len - unwritten) as u64);
+                Err(refuse::no_room(name, len, free, low_water(space)))
             }
             _ => Ok(()),
         }
