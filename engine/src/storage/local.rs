@@ -10,7 +10,7 @@
 //! have dropped its pages, and a second flush would say nothing about them. A folder cannot be
 //! thrown away, so one failed flush of a folder makes every later `sync` of this backend fail.
 //!
-//! Room is kept for what frees space: see `reserve`. Below: [`Disk`], so that all of this runs on a
+//! Room is kept for what frees space: `reserve`. Below: [`Disk`], so that all of this runs on a
 //! simulated disk as well. Deliberately absent: locks, handles kept open between calls, links
 //! followed, anything read from `tmp/`.
 
@@ -168,10 +168,10 @@ impl<D: Disk> LocalBackend<D> {
 impl<D: Disk> Backend for LocalBackend<D> {
     fn put(&self, name: &ObjectName, data: &[u8]) -> Result<()> {
         refuse::too_long_to_put(name, data.len())?;
-        self.leave_room(name, data.len())?;
+        self.leave_room(name, data.len(), data.len())?;
         let failed = |e| Error::io(Place::Object(*name), "it cannot be stored", e);
         let temporary = self.write_temporary(data).map_err(failed)?;
-        self.leave_room(name, 0)
+        self.leave_room(name, data.len(), 0)
             .inspect_err(|_| self.discard(&temporary))?;
         self.publish(&temporary, name).map_err(|error| {
             self.discard(&temporary);
