@@ -6,13 +6,17 @@ use std::sync::Arc;
 use blockstore::format::entry::{FolderPath, Metadata, Owner, Timestamp, TreePath};
 use blockstore::format::envelope::HEADER_LEN;
 use blockstore::format::id::RepositoryId;
+use blockstore::format::name::ObjectKind::{Prune, Snapshot};
 use blockstore::format::name::{ObjectKind, ObjectName, PackClass};
 use blockstore::format::table::Origin;
-use blockstore::repository::object;
+use blockstore::operations::forget::clocks::Clocks;
+use blockstore::operations::forget::policy::{GroupBy, RetentionPolicy, TagSet, Terms, judge};
+use blockstore::repository::{object, snapshots};
 use blockstore::sources::folder::believes_holes;
 use blockstore::storage::Backend;
 use blockstore::targets::folder::{FolderTarget, FolderTargetOptions};
-use blockstore::testing::schedule::{Chooser, Fault, FaultKind};
+use blockstore::testing::recording_backend::Verb::Put;
+use blockstore::testing::schedule::{Chooser, Fault, FaultKind, Leg};
 use blockstore::testing::small_world::checker::{Acknowledged, look, verdict};
 use blockstore::testing::small_world::{BEGUN_WITH, SmallWorld, open, prune, writer};
 use blockstore::transform::derive::Secret;
@@ -22,6 +26,8 @@ use crate::scene::{Act, Scene};
 
 /// Most schedules that an attack tries.
 const SCHEDULES_MAX: u64 = 20_000;
+/// Worlds that an undisturbed prune is tried in.
+const SEEDS: u64 = 16;
 /// More calls than a writer makes.
 const CALLS_MAX: u32 = 80;
 
@@ -37,6 +43,65 @@ pub(crate) fn one_writer_one_prune() -> Option<String> {
             played.run.script
         ))
     })
+}
+
+/// A writer that commits behind the last look of a prune, and before its seal.
+pub(crate) fn a_commit_before_the_seal() -> Option<String> {
+    let scene = Scene::new(&[&[Act::Write("04/25".to_owned())], &[Act::Prune]]).forgotten();
+    let legs = [
+        Leg::until(0, Put, Snapshot),
+        Leg::until(1, Put, Prune).and_once_more(),
+        Leg::whole(0),
+        Leg::whole(1),
+    ];
+    scene.play(Chooser::legs(&legs)).verdict.err()
+}
+
+/// A prune that nobody disturbs, in worlds of several seeds.
+pub(crate) fn one_prune() -> Option<String> {
+    (0..SEEDS).find_map(|seed| {
+        let digits = [seed % 9, seed / 3 % 9, 8 - seed % 9];
+        let write = Act::Write(format!("{}/{}{}", digits[0], digits[1], digits[2]));
+        let scene = Scene {
+            seed,
+            ..Scene::new(&[&[write, Act::Prune]]).forgotten()
+        };
+        scene.play(Chooser::default_order()).verdict.err()
+    })
+}
+
+/// Rules that keep something of one series, and nothing of another.
+pub(crate) fn rules_for_one_of_two() -> Option<String> {
+    let world = SmallWorld::new();
+    let repository = open(Arc::clone(&world.storage) as Arc<dyn Backend>).ok()?;
+    let list = snapshots::list(&repository).ok()?.snapshots;
+    let [first, second] = list.as_slice() else {
+        return Some(format!("{} snapshots", list.len()));
+    };
+    let policy = RetentionPolicy {
+        tags: vec![TagSet(first.tags.iter().cloned().collect())],
+        ..RetentionPolicy::default()
+    };
+    let terms = Terms {
+        group_by: GroupBy {
+            host: false,
+            source: false,
+            tags: true,
+        },
+        allow_empty: false,
+        clocks: Clocks {
+            now: second.ended.max(first.ended),
+            created: Timestamp::default(),
+        },
+        offset_seconds: 0,
+    };
+    let judged = judge(&[first, second], &policy, &terms, &|_| None);
+    let mut verdicts = judged.series.iter().flat_map(|series| &series.verdicts);
+    let gone = verdicts.find(|verdict| !verdict.keep)?;
+    Some(format!(
+        "{}, alone in its series, would be forgotten",
+        gone.session
+    ))
 }
 
 /// A writer that crashes, at each of its calls once.
@@ -64,7 +129,7 @@ pub(crate) fn a_torn_pack() -> Option<String> {
     for info in packs {
         let bytes = storage.get(&info.name).ok()?;
         storage.delete(&info.name).ok()?;
-        storage.put(&info.name, &bytes[..bytes.len() / 2]).ok()?;
+        storage.put(&info.name, &bytes[..HEADER_LEN + 1]).ok()?;
     }
     let repository = open(Arc::clone(storage) as Arc<dyn Backend>).ok()?;
     let made = writer::write(&repository, "012345").map_err(|error| error.to_string());
@@ -172,8 +237,10 @@ pub(crate) fn a_link_on_the_way() -> Option<String> {
     for folder in [&target, &outside.join("sub")] {
         std::fs::create_dir_all(folder).ok()?;
     }
-    std::os::unix::fs::symlink(&outside, target.join("x")).ok()?;
+    let link = target.join("x");
     let target = FolderTarget::open(&target, FolderTargetOptions::default()).ok()?;
+    // As an attacker on the same machine does, once the restore has begun.
+    std::os::unix::fs::symlink(&outside, link).ok()?;
     let metadata = Metadata {
         mode: 0o600,
         owner: Owner::default().into(),

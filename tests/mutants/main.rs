@@ -59,8 +59,10 @@ caught! {
     a_commit_that_came_too_late_and_stands: LateCommitStands by attacks::one_writer_one_prune,
     a_commit_before_its_packs: CommitBeforePacks by attacks::a_crash_at_every_call,
     a_torn_pack_that_counts: TornPackCounts by attacks::a_torn_pack,
-    #[ignore = "a search of minutes: just mutants"]
-    a_prune_that_aborts_nobody: NoAborts by attacks::one_writer_one_prune,
+    a_prune_that_aborts_nobody: NoAborts by attacks::a_commit_before_the_seal,
+    a_page_that_is_kept_without_what_it_names: ParentWithoutChildren by attacks::one_prune,
+    an_index_run_that_is_forgotten: IndexInputDropped by attacks::one_prune,
+    a_series_that_is_emptied: SeriesEmptied by attacks::rules_for_one_of_two,
     #[ignore = "a search of minutes: just mutants"]
     a_prune_that_does_not_look_again: NoRescue by attacks::one_writer_one_prune,
     a_page_that_cannot_be_read_and_counts_as_empty:

@@ -127,9 +127,6 @@ impl Prune<'_> {
 
     /// P4: afterwards every session that is older than the plan is decided, for ever.
     fn fence(&mut self, number: u32) -> Result<()> {
-        if mutants::is_on(Mutant::NoAborts) {
-            return Ok(());
-        }
         let intents = read_intents(self.repository)?;
         let outcomes = sessions_with_outcome(self.repository)?;
         for (session, intent) in intents {

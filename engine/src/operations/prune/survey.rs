@@ -151,6 +151,9 @@ impl Prune<'_> {
     pub(super) fn end_session(&mut self, session: SessionId) -> Result<()> {
         let name = ObjectName::Snapshot(session);
         let repository = self.repository;
+        if mutants::is_on(Mutant::NoAborts) {
+            return Ok(());
+        }
         if mutants::is_on(Mutant::AbortOverwrites) {
             repository.backend().delete(&name)?;
         }

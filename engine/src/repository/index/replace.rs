@@ -90,14 +90,14 @@ impl<'s, 'r> Replacer<'s, 'r> {
 
     fn replace(&mut self) -> Result<()> {
         let batch = std::mem::take(&mut self.batch);
-        self.runs_written += u64::from(batch.run.pack_count() > 0);
+        self.runs_written += u64::from(!batch.expected.is_empty());
         self.runs_removed += batch.inputs.len() as u64;
         if self.is_dry {
             return Ok(());
         }
         let repository = self.session.repository();
         let (backend, keys) = (repository.backend(), repository.keys());
-        if batch.run.pack_count() > 0 {
+        if !batch.expected.is_empty() {
             let (name, _) = self.session.put_run(batch.run.finish(TableName::NONE))?;
             backend.sync()?;
             let stored = read_run(backend, keys, &name)?;
