@@ -25,8 +25,6 @@ pub enum Mutant {
     NoAborts,
     /// A prune does not mark again what was committed meanwhile (P5).
     NoRescue,
-    /// A prune lists outcomes before packs and intents (P1).
-    OutcomesListedFirst,
     /// A prune keeps a page that nothing needs, and drops what it names.
     ParentWithoutChildren,
     /// A prune takes a page that cannot be read for one that names nothing.
@@ -37,8 +35,6 @@ pub enum Mutant {
     IndexInputDropped,
     /// An abort replaces a commit that is there already.
     AbortOverwrites,
-    /// A prune seals although a newer one has begun, or its own is done (P6).
-    SealWithoutVoidCheck,
     /// Every frame of an object is sealed under the same nonce.
     NonceStays,
     /// What a frame is bound to does not tell the kind of its object.
@@ -53,7 +49,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 17] = [
         Self::NoSecondLook,
         Self::CondemnedCounts,
         Self::LateCommitStands,
@@ -61,13 +57,11 @@ impl Mutant {
         Self::TornPackCounts,
         Self::NoAborts,
         Self::NoRescue,
-        Self::OutcomesListedFirst,
         Self::ParentWithoutChildren,
         Self::UnreadableIsEmpty,
         Self::BothCopiesDropped,
         Self::IndexInputDropped,
         Self::AbortOverwrites,
-        Self::SealWithoutVoidCheck,
         Self::NonceStays,
         Self::KindNotBound,
         Self::LinksFollowed,

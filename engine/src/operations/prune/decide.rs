@@ -114,7 +114,7 @@ impl Prune<'_> {
         };
         let is_ours = self.with_room(|| prunes::put_step(repository, PruneStep::Seal, &record))?;
         let steps = prunes::list_steps(repository.backend())?;
-        if is_void(&steps, number) && !mutants::is_on(Mutant::SealWithoutVoidCheck) {
+        if is_void(&steps, number) {
             let void = ObjectName::Prune(PruneStep::Seal, number);
             repository.backend().delete(&void)?;
             return Ok(Seal::Finished);

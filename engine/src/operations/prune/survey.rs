@@ -38,17 +38,10 @@ pub(super) struct Survey {
 impl Survey {
     pub(super) fn make(repository: &Repository, options: &PruneOptions) -> Result<Self> {
         let backend = repository.backend();
-        let early = mutants::is_on(Mutant::OutcomesListedFirst);
-        let early = early
-            .then(|| sessions_with_outcome(repository))
-            .transpose()?;
         let packs = backend.list(ObjectKind::Pack)?.into_iter();
         let packs = packs.map(|info| (info.name, info.len)).collect();
         let intents = read_intents(repository)?;
-        let outcomes = match early {
-            Some(outcomes) => outcomes,
-            None => sessions_with_outcome(repository)?,
-        };
+        let outcomes = sessions_with_outcome(repository)?;
         let (found, prunes) = snapshots::list_judged(repository)?;
         let guarded = guarded(repository, &found.forgotten)?;
         let mut live = found.snapshots;
