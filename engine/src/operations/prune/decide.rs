@@ -113,16 +113,15 @@ impl Prune<'_> {
             Err(error) => return Err(error),
         };
         let is_ours = self.with_room(|| prunes::put_step(repository, PruneStep::Seal, &record))?;
-        let steps = prunes::list_steps(repository.backend())?;
-        if is_void(&steps, number) {
+        if !is_ours {
+            return read_seal(repository, number);
+        }
+        if is_void(&prunes::list_steps(repository.backend())?, number) {
             let void = ObjectName::Prune(PruneStep::Seal, number);
             repository.backend().delete(&void)?;
             return Ok(Seal::Finished);
         }
-        match is_ours {
-            true => Ok(Seal::Stands(record)),
-            false => read_seal(repository, number),
-        }
+        Ok(Seal::Stands(record))
     }
 
     /// P4: afterwards every session that is older than the plan is decided, for ever.
@@ -264,11 +263,17 @@ fn found(repository: &Repository, number: u32) -> Result<Option<Standing>> {
     }))
 }
 
+/// Reads the seal of another prune, and looks behind it whether that came too late: what was read is
+/// not read again.
 fn read_seal(repository: &Repository, number: u32) -> Result<Seal> {
-    match prunes::read_step(repository, PruneStep::Seal, number) {
-        Ok(seal) => Ok(Seal::Stands(seal)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Seal::Finished),
-        Err(error) if is_missing_or_damaged(&error) => Ok(Seal::Unreadable),
-        Err(error) => Err(error),
+    let seal = match prunes::read_step(repository, PruneStep::Seal, number) {
+        Ok(seal) => Seal::Stands(seal),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Seal::Finished),
+        Err(error) if is_missing_or_damaged(&error) => Seal::Unreadable,
+        Err(error) => return Err(error),
+    };
+    match is_void(&prunes::list_steps(repository.backend())?, number) {
+        true => Ok(Seal::Finished),
+        false => Ok(seal),
     }
 }
