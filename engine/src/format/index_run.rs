@@ -16,8 +16,6 @@ pub(crate) const FRAME_LEN: usize = 40;
 /// Stored length of one entry.
 pub(crate) const ENTRY_LEN: usize = 44;
 const REPLACED_LEN: usize = 20;
-const CLASS_DATA: u8 = 1;
-const CLASS_META: u8 = 2;
 
 /// One run, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,11 +89,7 @@ impl IndexedPack {
 
     pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
         let (session, number) = (SessionId(cursor.array()?), cursor.u32()?);
-        let class = match cursor.u8()? {
-            CLASS_DATA => PackClass::Data,
-            CLASS_META => PackClass::Meta,
-            _ => return Err(DecodeError::Malformed("unknown class of a pack")),
-        };
+        let class = PackClass::from_byte(cursor.u8()?)?;
         cursor.reserved(3)?;
         Ok(Self {
             session,
@@ -108,11 +102,7 @@ impl IndexedPack {
     pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.session.as_bytes());
         out.extend_from_slice(&self.number.to_le_bytes());
-        let class = match self.class {
-            PackClass::Data => CLASS_DATA,
-            PackClass::Meta => CLASS_META,
-        };
-        out.extend_from_slice(&[class, 0, 0, 0]);
+        out.extend_from_slice(&[self.class.byte(), 0, 0, 0]);
         out.extend_from_slice(&self.object_len.to_le_bytes());
     }
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::format::id::{SessionId, SlotId};
+use crate::format::{DecodeError, Decoded};
 
 /// Name of one object in a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -163,6 +164,23 @@ impl fmt::Display for ObjectName {
 }
 
 impl PackClass {
+    /// How it is stored: as the kind of a sealed pack of this class.
+    pub(crate) fn byte(self) -> u8 {
+        match self {
+            Self::Data => 1,
+            Self::Meta => 2,
+        }
+    }
+
+    /// Reads it.
+    pub(crate) fn from_byte(byte: u8) -> Decoded<Self> {
+        match byte {
+            1 => Ok(Self::Data),
+            2 => Ok(Self::Meta),
+            _ => Err(DecodeError::Malformed("unknown class of a pack")),
+        }
+    }
+
     fn suffix(self) -> &'static str {
         match self {
             Self::Data => "data",

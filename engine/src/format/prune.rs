@@ -12,8 +12,6 @@ use crate::format::{DecodeError, Decoded, ensure};
 const HEAD_LEN: usize = 16;
 /// Stored length of one pack.
 const PACK_LEN: usize = 24;
-const CLASS_DATA: u8 = 1;
-const CLASS_META: u8 = 2;
 
 /// A plan, or a seal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,11 +63,7 @@ impl PrunedPack {
 
     fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
         let (session, number) = (SessionId(cursor.array()?), cursor.u32()?);
-        let class = match cursor.u8()? {
-            CLASS_DATA => PackClass::Data,
-            CLASS_META => PackClass::Meta,
-            _ => return Err(DecodeError::Malformed("unknown class of a pack")),
-        };
+        let class = PackClass::from_byte(cursor.u8()?)?;
         cursor.reserved(3)?;
         Ok(Self {
             session,
@@ -81,11 +75,7 @@ impl PrunedPack {
     fn encode_into(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.session.as_bytes());
         out.extend_from_slice(&self.number.to_le_bytes());
-        let class = match self.class {
-            PackClass::Data => CLASS_DATA,
-            PackClass::Meta => CLASS_META,
-        };
-        out.extend_from_slice(&[class, 0, 0, 0]);
+        out.extend_from_slice(&[self.class.byte(), 0, 0, 0]);
     }
 }
 
