@@ -4,7 +4,7 @@
 //! tests switch on one at a time and expect that an attack finds it: so they show that the attacks
 //! are able to find something. Lowest floor, beside `limits`: it names no other module.
 //!
-//! **Architecture Invariant:** without tests [`is_on`] is the constant `false`, so that nothing of
+//! **Architecture Invariant:** without tests `is_on` is the constant `false`, so that nothing of
 //! a mutant is in the program.
 
 /// One mistake.
