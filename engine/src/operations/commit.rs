@@ -46,6 +46,7 @@ pub(crate) fn commit(
             repository.local_index(),
         )?;
         let session = Session::start(repository, &index, announced, options)?;
+        session.snapshots()?; // its place in the order of commits
         given_up.push(session.id());
         let reader = ChunkReader::with_index(repository, &index, CACHE_LEN);
         if !is_stored(&session, &reader, &snapshot)? {

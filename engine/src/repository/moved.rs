@@ -153,7 +153,7 @@ impl<'s, 'r> PackMover<'s, 'r> {
             return Ok(());
         };
         let pack = growing.encode(self.session.repository())?;
-        self.session.store_moved(&pack).map(drop)
+        self.session.store_encoded(&pack).map(drop)
     }
 }
 

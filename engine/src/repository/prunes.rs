@@ -130,20 +130,17 @@ impl Prunes {
 
     /// True if this COMMIT is a snapshot: none that came too late, or was let go. §14.1
     pub fn allow(&self, snapshot: &Snapshot) -> bool {
-        self.allow_session(snapshot.session, snapshot.base)
-    }
-
-    /// The same, of a session that began when `base` was the newest plan.
-    pub(crate) fn allow_session(&self, session: SessionId, base: u32) -> bool {
         let is_sealed = match &self.seal {
-            Some((number, remain)) => base >= *number || remain.contains(&session),
+            Some((number, remain)) => {
+                snapshot.base >= *number || remain.contains(&snapshot.session)
+            }
             None => true,
         };
-        is_sealed && !self.lets_go(session)
+        is_sealed && !self.lets_go(snapshot.session)
     }
 
     /// True if the newest plan names the snapshot and no seal has decided yet whether it goes.
-    pub(crate) fn lets_go(&self, session: SessionId) -> bool {
+    fn lets_go(&self, session: SessionId) -> bool {
         let sealed = self.seal.as_ref().map(|(number, _)| *number);
         let plan = self
             .plan

@@ -5,6 +5,7 @@
 //! moment leaves packs that nothing refers to, and index runs that let the next session use them.
 
 use std::collections::HashSet;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crossbeam_channel::Sender;
@@ -75,8 +76,9 @@ pub struct Session<'r> {
     damaged: HashSet<(ObjectName, ChunkId)>,
     id: SessionId,
     base: u32,
-    /// What a snapshot may start from: what there was once the session was announced.
-    snapshots: SnapshotList,
+    /// What a snapshot may start from, once that is asked for: a session that only moves what is
+    /// stored never does.
+    snapshots: OnceLock<SnapshotList>,
     options: SessionOptions,
     claims: Vec<Mutex<HashSet<ChunkId>>>,
     data: PackAppender,
@@ -116,16 +118,15 @@ impl<'r> Session<'r> {
         if !mutants::is_on(Mutant::CondemnedCounts) {
             absent.extend(prunes.condemned());
         }
-        let (base, snapshots) = (prunes.newest(), snapshots::list(repository)?);
         Ok(Self {
             repository,
-            snapshots,
+            snapshots: OnceLock::new(),
             index,
             kept_runs: Mutex::default(),
             damaged: damaged_copies(repository, index, &absent),
             absent,
             id,
-            base,
+            base: prunes.newest(),
             options,
             claims: (0..CLAIM_SHARDS).map(|_| Mutex::default()).collect(),
             data: PackAppender::new(PackClass::Data, options.pack_len_target),
@@ -149,9 +150,14 @@ impl<'r> Session<'r> {
     }
 
     /// The snapshots that it may start from, and take content over from: those that were there
-    /// once it was announced, so that no prune can let go of them behind its back.
-    pub(crate) fn snapshots(&self) -> &SnapshotList {
-        &self.snapshots
+    /// once it was announced, so that no prune can let go of them behind its back. The commit comes
+    /// behind them, so whoever writes asks as soon as it begins.
+    pub(crate) fn snapshots(&self) -> Result<&SnapshotList> {
+        if let Some(found) = self.snapshots.get() {
+            return Ok(found);
+        }
+        let found = snapshots::list(self.repository)?;
+        Ok(self.snapshots.get_or_init(|| found))
     }
 
     /// The repository it writes to.
@@ -250,12 +256,8 @@ impl<'r> Session<'r> {
         Ok(stored)
     }
 
-    /// Stores a pack of frames that were sealed elsewhere, as [`Self::store_pack`] does.
-    pub(crate) fn store_moved(&self, pack: &EncodedPack) -> Result<u64> {
-        self.store_encoded(pack)
-    }
-
-    fn store_encoded(&self, pack: &EncodedPack) -> Result<u64> {
+    /// The same of a pack that is bytes already.
+    pub(crate) fn store_encoded(&self, pack: &EncodedPack) -> Result<u64> {
         self.repository.backend().put(&pack.name, &pack.bytes)?;
         let object_len = pack.bytes.len() as u64;
         self.stored_bytes.fetch_add(object_len, Ordering::Relaxed);
@@ -338,7 +340,7 @@ impl<'r> Session<'r> {
         let name = ObjectName::Snapshot(self.id);
         snapshot.session = self.id;
         snapshot.base = self.base;
-        snapshot.sequence = self.snapshots.next_sequence();
+        snapshot.sequence = self.snapshots()?.next_sequence();
         let payload = snapshot.encode();
         // Names and counts come from outside: what no reader would take must not be committed.
         if let Err(error) = Snapshot::decode(&payload, self.id) {

@@ -1,5 +1,7 @@
 //! Committed snapshots: list them, find one by what a person types.
 
+use std::collections::HashSet;
+
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::envelope::SealedKind;
 use crate::format::id::SessionId;
@@ -10,6 +12,7 @@ use crate::repository::index::is_missing_or_damaged;
 use crate::repository::object;
 use crate::repository::prunes::Prunes;
 use crate::repository::retention;
+use crate::storage::Backend;
 
 /// What a listing found.
 #[derive(Debug, Default)]
@@ -24,13 +27,37 @@ pub struct SnapshotList {
 
 /// Reads one snapshot.
 pub fn read(repository: &Repository, session: SessionId) -> Result<Snapshot> {
+    read_outcome(repository, session)?.ok_or_else(|| {
+        let detail = "is an aborted session, not a snapshot";
+        let place = Place::Object(ObjectName::Snapshot(session));
+        Error::new(ErrorKind::NotFound, place, detail)
+    })
+}
+
+/// What became of a session: a snapshot, or nothing for an ABORT.
+pub(crate) fn read_outcome(
+    repository: &Repository,
+    session: SessionId,
+) -> Result<Option<Snapshot>> {
     let name = ObjectName::Snapshot(session);
     let (kind, payload) = object::read(repository.backend(), repository.keys(), &name)?;
-    if kind != SealedKind::Commit {
-        let detail = "is an aborted session, not a snapshot";
-        return Err(Error::new(ErrorKind::NotFound, Place::Object(name), detail));
+    if kind == SealedKind::Abort {
+        return Ok(None);
     }
-    Snapshot::decode(&payload, session).map_err(|error| object::damaged(&name, error))
+    let snapshot = Snapshot::decode(&payload, session);
+    snapshot
+        .map(Some)
+        .map_err(|error| object::damaged(&name, error))
+}
+
+/// Sessions that have an outcome, COMMIT or ABORT.
+pub(crate) fn decided(backend: &dyn Backend) -> Result<HashSet<SessionId>> {
+    let names = backend.list(ObjectKind::Snapshot)?;
+    let sessions = names.into_iter().filter_map(|info| match info.name {
+        ObjectName::Snapshot(session) => Some(session),
+        _ => None,
+    });
+    Ok(sessions.collect())
 }
 
 /// Reads all snapshots; one that is damaged does not hide the others.

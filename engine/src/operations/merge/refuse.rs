@@ -17,7 +17,7 @@ pub(super) fn missing(session: SessionId, path: &[u8], what: &str, id: &ChunkId)
 
 /// An input is forgotten, so a prune may let go of what the result would name.
 pub(super) fn if_forgotten(session: &Session<'_>, inputs: &[Snapshot]) -> Result<()> {
-    let found = session.snapshots();
+    let found = session.snapshots()?;
     let mut ids = inputs.iter().map(|input| input.session);
     match ids.find(|id| found.get(*id).is_none()) {
         None => Ok(()),

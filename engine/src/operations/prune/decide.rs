@@ -12,9 +12,7 @@ use crate::mutants::{self, Mutant};
 use crate::operations::prune::Prune;
 use crate::operations::prune::choose::{each_needed, load_all};
 use crate::operations::prune::mark::{self, Marks};
-use crate::operations::prune::survey::{
-    guarded, read_intents, sessions_with_outcome, unknown_needs,
-};
+use crate::operations::prune::survey::{guarded, read_intents, unknown_needs};
 use crate::repository::index::is_missing_or_damaged;
 use crate::repository::prunes::{self, Prunes};
 use crate::repository::{Repository, retention, snapshots};
@@ -127,7 +125,7 @@ impl Prune<'_> {
     /// P4: afterwards every session that is older than the plan is decided, for ever.
     fn fence(&mut self, number: u32) -> Result<()> {
         let intents = read_intents(self.repository)?;
-        let outcomes = sessions_with_outcome(self.repository)?;
+        let outcomes = snapshots::decided(self.repository.backend())?;
         for (session, intent) in intents {
             let is_older = intent.is_none_or(|intent| intent.base < number);
             if is_older && !outcomes.contains(&session) && self.own != Some(session) {
@@ -150,9 +148,7 @@ impl Prune<'_> {
         let guarded = guarded(repository, &found.forgotten)?;
         let condemned = standing.plan.as_ref().map_or(&[][..], |plan| &plan.packs);
         let is_let_go = |session: &SessionId| {
-            standing.let_go().binary_search(session).is_ok()
-                && forgotten.contains(session)
-                && !guarded.contains(session)
+            standing.lets_go(session) && forgotten.contains(session) && !guarded.contains(session)
         };
         let mut remain = Vec::new();
         for (name, error) in found.damaged {
@@ -229,9 +225,10 @@ impl Prune<'_> {
 }
 
 impl Standing {
-    /// Snapshots that the plan lets go.
-    pub(super) fn let_go(&self) -> &[SessionId] {
-        self.plan.as_ref().map_or(&[], |plan| &plan.snapshots)
+    /// True if the plan names the snapshot.
+    pub(super) fn lets_go(&self, session: &SessionId) -> bool {
+        let plan = self.plan.as_ref();
+        plan.is_some_and(|plan| plan.snapshots.binary_search(session).is_ok())
     }
 }
 

@@ -41,7 +41,7 @@ impl Survey {
         let packs = backend.list(ObjectKind::Pack)?.into_iter();
         let packs = packs.map(|info| (info.name, info.len)).collect();
         let intents = read_intents(repository)?;
-        let outcomes = sessions_with_outcome(repository)?;
+        let outcomes = snapshots::decided(backend)?;
         let (found, prunes) = snapshots::list_judged(repository)?;
         let guarded = guarded(repository, &found.forgotten)?;
         let mut live = found.snapshots;
@@ -131,7 +131,7 @@ impl Prune<'_> {
     /// another.
     pub(super) fn end_writers_that_are_gone(&mut self) -> Result<()> {
         let intents = read_intents(self.repository)?;
-        let outcomes = sessions_with_outcome(self.repository)?;
+        let outcomes = snapshots::decided(self.repository.backend())?;
         for (session, intent) in intents {
             if !outcomes.contains(&session) && is_gone(intent.as_ref(), self.options) {
                 self.end_session(session)?;
@@ -184,16 +184,6 @@ fn read_intent(repository: &Repository, session: SessionId) -> Result<Intent> {
     let name = ObjectName::Intent(session);
     let (_, payload) = object::read(repository.backend(), repository.keys(), &name)?;
     Intent::decode(&payload, session).map_err(|error| object::damaged(&name, error))
-}
-
-/// Sessions that have COMMIT or ABORT.
-pub(super) fn sessions_with_outcome(repository: &Repository) -> Result<HashSet<SessionId>> {
-    let names = repository.backend().list(ObjectKind::Snapshot)?;
-    let sessions = names.into_iter().filter_map(|info| match info.name {
-        ObjectName::Snapshot(session) => Some(session),
-        _ => None,
-    });
-    Ok(sessions.collect())
 }
 
 /// True if the writer of an intent is surely, or probably, not at work any more. A guess, which

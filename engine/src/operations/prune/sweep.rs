@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::error::{ErrorKind, Result};
-use crate::format::envelope::SealedKind;
 use crate::format::id::SessionId;
 use crate::format::name::{ObjectKind, ObjectName, PruneStep};
 use crate::format::prune::PruneRecord;
-use crate::format::snapshot::{Intent, Snapshot};
+use crate::format::snapshot::Intent;
 use crate::operations::prune::Prune;
 use crate::operations::prune::decide::Standing;
 use crate::operations::prune::survey::{INDEX_RUNS_MAX, is_gone, read_intents};
@@ -15,7 +14,7 @@ use crate::repository::index::rewrite::{RewriteOptions, rewrite_without};
 use crate::repository::index::{Index, is_missing_or_damaged};
 use crate::repository::prunes::{self, StepsListed};
 use crate::repository::session::{Announced, Session};
-use crate::repository::{Repository, object};
+use crate::repository::{Repository, snapshots};
 
 impl Prune<'_> {
     pub(super) fn sweep(&mut self, standing: &Standing, seal: &PruneRecord) -> Result<()> {
@@ -41,13 +40,9 @@ impl Prune<'_> {
             };
             if !remain.contains(&session) && self.goes(session, standing, &intents)? {
                 backend.delete(&info.name)?;
-                self.report.let_go.extend(
-                    standing
-                        .let_go()
-                        .binary_search(&session)
-                        .is_ok()
-                        .then_some(session),
-                );
+                if standing.lets_go(&session) {
+                    self.report.let_go.push(session);
+                }
             } else {
                 there.insert(session);
             }
@@ -73,7 +68,7 @@ impl Prune<'_> {
         standing: &Standing,
         intents: &BTreeMap<SessionId, Option<Intent>>,
     ) -> Result<bool> {
-        match read_outcome(self.repository, session) {
+        match snapshots::read_outcome(self.repository, session) {
             Ok(None) => Ok(match intents.get(&session) {
                 None => true,
                 Some(intent) => {
@@ -84,9 +79,7 @@ impl Prune<'_> {
             Ok(Some(snapshot)) => Ok(snapshot.base < standing.number),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
             // Unless the plan lets it go it is in the seal: this one came since.
-            Err(error) if is_missing_or_damaged(&error) => {
-                Ok(standing.let_go().binary_search(&session).is_ok())
-            }
+            Err(error) if is_missing_or_damaged(&error) => Ok(standing.lets_go(&session)),
             Err(error) => Err(error),
         }
     }
@@ -174,17 +167,4 @@ fn delete_steps(repository: &Repository, number: u32, listed: StepsListed) -> Re
         repository.backend().delete(&name)?;
     }
     Ok(())
-}
-
-/// What lies under a session's outcome: a snapshot, or nothing for an ABORT.
-fn read_outcome(repository: &Repository, session: SessionId) -> Result<Option<Snapshot>> {
-    let name = ObjectName::Snapshot(session);
-    let (kind, payload) = object::read(repository.backend(), repository.keys(), &name)?;
-    if kind == SealedKind::Abort {
-        return Ok(None);
-    }
-    let snapshot = Snapshot::decode(&payload, session);
-    snapshot
-        .map(Some)
-        .map_err(|error| object::damaged(&name, error))
 }

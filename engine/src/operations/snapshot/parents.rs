@@ -5,7 +5,7 @@ use crate::format::id::SessionId;
 use crate::format::snapshot::{Root, RootType, Snapshot, SnapshotKind, Tracking};
 use crate::operations::snapshot::ParentChoice;
 use crate::repository::session::{Session, Writer};
-use crate::repository::snapshots::{self, SnapshotList};
+use crate::repository::snapshots::SnapshotList;
 
 /// The snapshots that may be compared with.
 pub(super) struct Parents {
@@ -29,10 +29,10 @@ impl Parents {
         choice: &ParentChoice,
         writer: &Writer,
     ) -> Result<Self> {
-        let found = session.snapshots();
+        let found = session.snapshots()?;
         let (candidates, doubt) = match choice {
             ParentChoice::None => (Vec::new(), None),
-            ParentChoice::Given(text) => (vec![given(session, text)?], None),
+            ParentChoice::Given(text) => (vec![given(found, text)?], None),
             ParentChoice::Newest => {
                 let of_host = found.snapshots.iter().rev();
                 let of_host = of_host.filter(|snapshot| snapshot.host == writer.host);
@@ -98,20 +98,13 @@ impl Parents {
     }
 }
 
-/// Only what was there when the session was announced: a prune may let go of others.
-fn given(session: &Session<'_>, text: &str) -> Result<Snapshot> {
-    let found = snapshots::find(session.repository(), text)?;
-    session
-        .snapshots()
-        .get(found.session)
-        .cloned()
-        .ok_or_else(|| {
-            let detail = format!(
-                "{} is forgotten; bring it back with undelete",
-                found.session
-            );
-            Error::new(ErrorKind::NotFound, Place::Argument("parent"), detail)
-        })
+/// One that is forgotten does not do: a prune may let go of it.
+fn given(found: &SnapshotList, text: &str) -> Result<Snapshot> {
+    let session = found.find(text)?.session;
+    found.get(session).cloned().ok_or_else(|| {
+        let detail = format!("{session} is forgotten; bring it back with undelete");
+        Error::new(ErrorKind::NotFound, Place::Argument("parent"), detail)
+    })
 }
 
 /// Snapshots are in the order of their commits, which says little where clocks were wrong.

@@ -15,6 +15,7 @@ use crate::repository::index::is_missing_or_damaged;
 use crate::repository::index::replace::Replacer;
 use crate::repository::index::runs::read_run;
 use crate::repository::session::Session;
+use crate::repository::snapshots;
 use crate::storage::Backend;
 
 /// How often runs are listed again because some were gone when they were read.
@@ -167,11 +168,11 @@ impl Rewriter<'_, '_> {
 /// Sessions that have announced themselves and neither committed nor been aborted.
 pub(crate) fn undecided_sessions(backend: &dyn Backend) -> Result<HashSet<SessionId>> {
     let intents = backend.list(ObjectKind::Intent)?;
-    let outcomes = backend.list(ObjectKind::Snapshot)?;
-    let outcomes: HashSet<_> = outcomes.iter().map(|info| session_of(&info.name)).collect();
-    let intents = intents.iter().map(|info| session_of(&info.name));
-    let undecided = intents.filter(|session| !outcomes.contains(session));
-    Ok(undecided.flatten().collect())
+    let decided = snapshots::decided(backend)?;
+    let intents = intents.iter().filter_map(|info| session_of(&info.name));
+    Ok(intents
+        .filter(|session| !decided.contains(session))
+        .collect())
 }
 
 /// The session in a name.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::operations::commit;
-use crate::repository::session::Commit;
+use crate::repository::session::{Commit, Session};
 
 fn at(seconds: i64) -> Writer {
     let nanoseconds = 0;
@@ -15,6 +15,14 @@ fn at(seconds: i64) -> Writer {
     }
 }
 
+/// The tree of this seed, stored and not committed, by a writer that began at `seconds`.
+fn stored(repository: &Repository, seconds: i64, seed: u64) -> (Session<'_>, Snapshot) {
+    let roots = [("/r", &tree(seed))];
+    let stored = sample_repository::stored_by(repository, &at(seconds), small_packs(), &roots);
+    stored.0.flush().unwrap();
+    stored
+}
+
 #[test]
 fn packs_of_a_writer_at_work_stay_and_its_snapshot_is_committed_by_another_session() {
     let world = World::new();
@@ -22,14 +30,8 @@ fn packs_of_a_writer_at_work_stay_and_its_snapshot_is_committed_by_another_sessi
     other.file("other", Random::new(5).bytes(50_000));
     let (old, kept) = (world.commit(&other), world.commit(&tree(1)));
     let repository = world.open();
-    let (session, snapshot) = sample_repository::stored_by(
-        &repository,
-        &at(1_790_000_000),
-        small_packs(),
-        &[("/r", &tree(2))],
-    );
+    let (session, snapshot) = stored(&repository, 1_790_000_000, 2);
     let given_up = session.id();
-    session.flush().unwrap();
     world.forget(&old);
     let report = world.prune();
     assert_eq!(report.ended, [given_up], "the plan decides older sessions");
@@ -50,9 +52,7 @@ fn packs_of_a_writer_that_is_gone_go() {
     let world = World::new();
     let kept = world.commit(&tree(1));
     let repository = world.open();
-    let (session, _) =
-        sample_repository::stored_by(&repository, &at(0), small_packs(), &[("/r", &tree(2))]);
-    session.flush().unwrap();
+    let (session, _) = stored(&repository, 0, 2);
     drop(session); // as a crash does
     let report = world.prune();
     assert!(report.deleted.bytes > 60_000, "{report:?}");
@@ -65,9 +65,7 @@ fn a_writer_that_was_given_up_and_comes_back_stores_again_what_is_gone() {
     let world = World::new();
     let kept = world.commit(&tree(1));
     let repository = world.open();
-    let (session, snapshot) =
-        sample_repository::stored_by(&repository, &at(0), small_packs(), &[("/r", &tree(2))]);
-    session.flush().unwrap();
+    let (session, snapshot) = stored(&repository, 0, 2);
     world.prune();
     let outcome = commit::commit(&repository, session, snapshot, &at(0), small_packs());
     assert_eq!(outcome.unwrap(), None);
@@ -80,9 +78,7 @@ fn a_commit_behind_a_seal_is_no_snapshot_and_its_writer_is_told() {
     let world = World::new();
     let kept = world.commit(&tree(1));
     let repository = world.open();
-    let (session, snapshot) =
-        sample_repository::stored_by(&repository, &at(0), small_packs(), &[("/r", &tree(2))]);
-    session.flush().unwrap();
+    let (session, snapshot) = stored(&repository, 0, 2);
     world.prune(); // its ABORT is tidied away with its intent
     assert_eq!(world.names(ObjectKind::Snapshot).len(), 1);
     let late = session.id();
