@@ -7,7 +7,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// The floors of the engine, lowest first; those of one line may know each other.
-const FLOORS: [&[&str]; 10] = [
+const FLOORS: [&[&str]; 11] = [
     &["limits", "mutants"],
     &["format"],
     &["transform"],
@@ -18,6 +18,7 @@ const FLOORS: [&[&str]; 10] = [
     &["pipeline"],
     &["sources", "targets"],
     &["operations"],
+    &["serve"],
 ];
 
 /// Pairs on one floor that ignore each other all the same.

@@ -48,6 +48,7 @@
 //! | [`pipeline`] | threads, and one budget of memory |
 //! | [`sources`], [`targets`] | folders and volumes, read and written |
 //! | [`operations`] | one verb per file |
+//! | [`serve`] | snapshots used where they lie |
 
 pub mod error;
 pub mod format;
@@ -57,6 +58,7 @@ pub mod observe;
 pub mod operations;
 pub mod pipeline;
 pub mod repository;
+pub mod serve;
 pub mod sources;
 pub mod storage;
 mod system;

@@ -1,0 +1,31 @@
+//! What every view gives: bytes at offsets, and what they are made of.
+
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::operations::map_volume::MappedRange;
+
+/// A content at rest: a fixed number of bytes that any thread reads at any offset.
+pub trait View: Send + Sync {
+    /// Its length, bytes.
+    fn len(&self) -> u64;
+
+    /// True for a content without a byte.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fills `out` from `offset`, every byte verified.
+    ///
+    /// # Errors
+    /// `Damaged` or `NotFound` if any of it is not to be had, what could not be read when it was
+    /// captured included; `InvalidInput` if it reaches beyond the end. `out` means nothing then.
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()>;
+
+    /// What the bytes from `range.start` on are: ascending, without gaps, neighbours of one kind
+    /// joined, at most `pieces_max` (at least 1) of them, so perhaps not all of the range.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the range reaches beyond the end.
+    fn map(&self, range: Range<u64>, pieces_max: usize) -> Result<Vec<MappedRange>>;
+}
