@@ -5,6 +5,15 @@
 //!
 //! Deliberately absent: verbs that end once their work is done (`operations`).
 
+mod content;
+mod frames;
+pub mod library;
+mod pages;
+mod shelf;
+#[cfg(test)]
+mod tests;
 pub mod view;
 
+pub use content::ContentView;
+pub use library::{Library, LibraryOptions};
 pub use view::View;
