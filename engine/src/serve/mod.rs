@@ -6,8 +6,17 @@
 //!
 //! Deliberately absent: verbs that end once their work is done (`operations`).
 
+mod content;
+mod frames;
+pub mod library;
 pub mod nbd;
 pub mod overlay;
+mod pages;
+mod shelf;
+#[cfg(test)]
+mod tests;
 pub mod view;
 
+pub use content::ContentView;
+pub use library::{Library, LibraryOptions};
 pub use view::View;
