@@ -20,8 +20,8 @@ pub(crate) use retention::{ForgetArgs, KeepArgs, Moment, ProtectArgs, UndeleteAr
 pub(crate) use size::ByteSize;
 pub(crate) use unused::{TimeSpan, UnusedLimit};
 pub(crate) use verbs::{
-    CatArgs, CheckArgs, CompletionsArgs, ConflictChoice, DebugArgs, DebugSubject, DiffArgs,
-    ExcludeArgs, InitArgs, LsArgs, ManArgs, MapArgs, MergeArgs, PruneArgs, RepairArgs,
+    CatArgs, CheckArgs, CommitArgs, CompletionsArgs, ConflictChoice, DebugArgs, DebugSubject,
+    DiffArgs, ExcludeArgs, InitArgs, LsArgs, ManArgs, MapArgs, MergeArgs, PruneArgs, RepairArgs,
     RepairIndexArgs, RepairSubject, RestoreArgs, SnapshotArgs, SnapshotsArgs,
 };
 pub(crate) use volumes::{ExportArgs, RestoreVolumeArgs, SparseChoice, VolumeArgs, labelled};
@@ -125,6 +125,7 @@ pub(crate) enum Command {
     Export(ExportArgs),
     Diff(DiffArgs),
     Merge(MergeArgs),
+    Commit(CommitArgs),
     Forget(Box<ForgetArgs>),
     Undelete(UndeleteArgs),
     Protect(ProtectArgs),
