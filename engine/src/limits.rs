@@ -64,6 +64,9 @@ pub const TABLE_LEN_LIMIT: usize = 64 * MIB;
 pub const INDEX_RUN_ENTRIES_MAX: usize = 1 << 20;
 /// An index run is written after this many packs, so that an interrupted session loses little.
 pub const INDEX_EVERY_PACKS: u32 = 16;
+/// Or after this many chunks, if they are small: what waits for a run, and its encoding, take memory,
+/// about 400 bytes a chunk at the peak.
+pub const INDEX_RUN_ENTRIES_TARGET: usize = 1 << 16;
 /// Sessions that one snapshot tries to commit by, where prunes end one after the other.
 pub const COMMIT_ATTEMPTS_MAX: u32 = 16;
 /// How often a snapshot is made again because a prune condemned part of what it had stored.

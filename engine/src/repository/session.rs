@@ -19,7 +19,9 @@ use crate::format::index_run::IndexRun;
 use crate::format::name::{ObjectKind, ObjectName, PackClass};
 use crate::format::snapshot::{Intent, Root, Snapshot};
 use crate::format::table::TableName;
-use crate::limits::{FRAME_LEN_TARGET, INDEX_EVERY_PACKS, INDEX_RUN_ENTRIES_MAX, PACK_LEN_TARGET};
+use crate::limits::{
+    FRAME_LEN_TARGET, INDEX_EVERY_PACKS, INDEX_RUN_ENTRIES_TARGET, PACK_LEN_TARGET,
+};
 use crate::mutants::{self, Mutant};
 use crate::repository::index::{Index, LocalIndex, RunBuilder};
 use crate::repository::pack::{CodedFrame, EncodedPack, FullPack, PackAppender, SealedFrame};
@@ -264,7 +266,7 @@ impl<'r> Session<'r> {
         let mut run = self.run.lock();
         run.add(&pack.name, object_len, &pack.table);
         let due = run.pack_count() >= self.options.index_every_packs as usize
-            || run.len() >= INDEX_RUN_ENTRIES_MAX / 2;
+            || run.len() >= INDEX_RUN_ENTRIES_TARGET;
         let run_len = match due {
             true => self.store_run(std::mem::take(&mut run))?,
             false => 0,
