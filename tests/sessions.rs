@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Child;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -112,4 +113,100 @@ fn i2_two_snapshots_at_the_same_time_do_not_disturb_each_other() {
         assert_restores(&repository, &taken, source);
     }
     assert_sound(&repository);
+}
+
+/// Starts a snapshot of each source, and gives them once all have announced themselves.
+fn run_beside(repository: &TestRepository, sources: &[PathBuf]) -> Vec<Child> {
+    let intents = repository.path().join("intents");
+    let before = count_files(&intents);
+    let start = |source: &PathBuf| {
+        let mut command = repository.command("snapshot", &[source]);
+        command.spawn().expect("the program can be run")
+    };
+    let mut running: Vec<_> = sources.iter().map(start).collect();
+    let begun = Instant::now();
+    while count_files(&intents) < before + sources.len()
+        && begun.elapsed() < Duration::from_secs(20)
+    {
+        let ended = running
+            .iter_mut()
+            .any(|child| child.try_wait().is_ok_and(|end| end.is_some()));
+        assert!(
+            !ended,
+            "all run at the same time, or this test says nothing"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    running
+}
+
+#[test]
+fn i2_a_snapshot_that_is_killed_leaves_another_beside_it_untouched() {
+    let (workspace, _, repository, _) = scene();
+    let sources = ["killed", "untouched"].map(|name| {
+        workspace.file(
+            &format!("{name}/shared"),
+            random_bytes(5, "shared", 24 * MIB),
+        );
+        workspace.file(&format!("{name}/own"), random_bytes(6, name, 24 * MIB));
+        workspace.join(name)
+    });
+    let mut running = run_beside(&repository, &sources);
+    running[0].kill().expect("it runs");
+    let ends = running
+        .into_iter()
+        .map(|child| child.wait_with_output().expect("it ends"));
+    let ends: Vec<_> = ends.map(|output| Outcome::of(&output)).collect();
+    ends[0].clone().expect_code(137);
+    let taken = Taken::of(&ends[1].clone().expect_code(0));
+    assert_restores(&repository, &taken, &sources[1]);
+    assert_sound(&repository);
+    let again = repository.snapshot(&[&sources[0]]);
+    assert_restores(&repository, &again, &sources[0]);
+}
+
+#[test]
+fn snapshots_at_the_same_time_share_what_is_stored_and_a_prune_makes_one_of_what_both_stored() {
+    let (workspace, _, repository, _) = scene();
+    workspace.file("stored/file", random_bytes(7, "stored", 16 * MIB));
+    repository.snapshot(&[&workspace.join("stored")]);
+    let packs = repository.path().join("packs");
+    let before = bytes_below(&packs);
+    let sources = ["one", "two"].map(|name| {
+        workspace.file(
+            &format!("{name}/stored"),
+            random_bytes(7, "stored", 16 * MIB),
+        );
+        workspace.file(
+            &format!("{name}/new to both"),
+            random_bytes(8, "new", 8 * MIB),
+        );
+        workspace.file(&format!("{name}/own"), random_bytes(9, name, 4 * MIB));
+        workspace.join(name)
+    });
+    for child in run_beside(&repository, &sources) {
+        Outcome::of(&child.wait_with_output().expect("it ends")).expect_code(0);
+    }
+    let mib = MIB as u64;
+    assert!(
+        bytes_below(&packs) - before < 2 * (8 + 4 + 2) * mib,
+        "what is stored is not again"
+    );
+    repository
+        .run("prune", &[&"--max-unused", &"0"])
+        .expect_code(0);
+    assert!(
+        bytes_below(&packs) - before < (8 + 2 * 4 + 2) * mib,
+        "one copy is kept"
+    );
+    assert_sound(&repository);
+}
+
+fn bytes_below(folder: &Path) -> u64 {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
+        metadata => metadata.map_or(0, |metadata| metadata.len()),
+    };
+    entries.map(bytes).sum()
 }

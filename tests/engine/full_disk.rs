@@ -4,14 +4,16 @@
 //! low-water mark, and one that does not, where it meets the end of the disk itself.
 
 use blockstore::error::ErrorKind;
+use blockstore::format::entry::Timestamp;
 use blockstore::format::id::SessionId;
-use blockstore::format::name::{ObjectKind, ObjectName, PruneStep};
+use blockstore::format::name::ObjectKind;
 use blockstore::limits::RESERVE_LEN;
 use blockstore::operations::check::{CheckOptions, check};
+use blockstore::operations::forget::{Choice, ForgetOptions, forget};
+use blockstore::operations::prune::{PruneOptions, prune};
 use blockstore::repository::Repository;
+use blockstore::repository::session::Writer;
 use blockstore::repository::snapshots;
-use blockstore::storage::Backend;
-use blockstore::storage::room::with_room;
 use blockstore::testing::random::Random;
 use blockstore::testing::sim_disk::SimDisk;
 
@@ -67,31 +69,34 @@ impl Scene {
     }
 }
 
-/// What forget and prune put before anything can go: a tombstone, a plan, a seal, and done.
+/// Forgets the snapshot and prunes, on a copy of the disk where not a byte is left.
 fn assert_can_free(disk: &SimDisk, session: SessionId, context: &str) {
     let disk = disk.fork();
-    disk.limit_space(disk.used_space()); // not a byte is left
-    let backend = world::backend_on(&disk).unwrap();
-    let put = |name: ObjectName, len: usize| {
-        let bytes = Random::new(1).bytes(len);
-        let done = with_room(&*backend, || backend.put(&name, &bytes));
-        done.unwrap_or_else(|error| panic!("{context}: {error}"));
-        backend.sync().unwrap();
-    };
-    put(ObjectName::Forgotten(session), 1_000);
-    for (step, len) in [
-        (PruneStep::Plan, 100_000),
-        (PruneStep::Seal, 100_000),
-        (PruneStep::Done, 400),
-    ] {
-        put(ObjectName::Prune(step, 1), len);
-    }
     let before = disk.used_space();
-    for pack in backend.list(ObjectKind::Pack).unwrap() {
-        backend.delete(&pack.name).unwrap();
-    }
+    disk.limit_space(before);
+    let repository = world::open_on(&disk).unwrap();
+    let failed = |what: &str, error| -> ! { panic!("{context}: {what}: {error}") };
+    let mut forgetting = ForgetOptions::new(Choice::Snapshots(vec![session]), later());
+    forgetting.allow_empty = true;
+    let forgotten = forget(&repository, &forgetting, &());
+    let forgotten = forgotten.unwrap_or_else(|error| failed("forget", error));
+    assert_eq!(forgotten.forgotten, [session], "{context}");
+    let pruned = prune(&repository, &PruneOptions::new(later()), &());
+    let pruned = pruned.unwrap_or_else(|error| failed("prune", error));
+    assert!(pruned.deleted.count > 0, "{context}");
     assert!(disk.used_space() < before, "{context}: space is freed");
-    backend.renew_reserve().unwrap();
+}
+
+/// Who cleans up, once every writer that is not at work is believed to be gone.
+fn later() -> Writer {
+    let (seconds, nanoseconds) = (4_000_000_000, 0);
+    Writer {
+        started: Timestamp {
+            seconds,
+            nanoseconds,
+        },
+        ..Writer::default()
+    }
 }
 
 #[test]

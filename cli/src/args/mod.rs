@@ -22,8 +22,8 @@ pub(crate) use serve::{ServeArgs, ServeNbdArgs, ServeWay};
 pub(crate) use size::ByteSize;
 pub(crate) use unused::{TimeSpan, UnusedLimit};
 pub(crate) use verbs::{
-    CatArgs, CheckArgs, CompletionsArgs, ConflictChoice, DebugArgs, DebugSubject, DiffArgs,
-    ExcludeArgs, InitArgs, LsArgs, ManArgs, MapArgs, MergeArgs, PruneArgs, RepairArgs,
+    CatArgs, CheckArgs, CommitArgs, CompletionsArgs, ConflictChoice, DebugArgs, DebugSubject,
+    DiffArgs, ExcludeArgs, InitArgs, LsArgs, ManArgs, MapArgs, MergeArgs, PruneArgs, RepairArgs,
     RepairIndexArgs, RepairSubject, RestoreArgs, SnapshotArgs, SnapshotsArgs,
 };
 pub(crate) use volumes::{ExportArgs, RestoreVolumeArgs, SparseChoice, VolumeArgs, labelled};
@@ -128,6 +128,7 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     Diff(DiffArgs),
     Merge(MergeArgs),
+    Commit(CommitArgs),
     Forget(Box<ForgetArgs>),
     Undelete(UndeleteArgs),
     Protect(ProtectArgs),

@@ -436,3 +436,17 @@ mod tests {
         }
     }
 }
+
+/// Keeps what was written over a volume of a snapshot as a new snapshot
+///
+/// FOLDER is the overlay of `serve nbd --writable`, whose server must have ended. Only what was
+/// written is read and stored; the new snapshot restores without the old one. The overlay stays.
+#[derive(Args, Debug)]
+pub(crate) struct CommitArgs {
+    /// The overlay
+    #[arg(value_name = "FOLDER")]
+    pub(crate) overlay: PathBuf,
+    /// A word for finding the snapshot; may be repeated
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
+}

@@ -3,6 +3,7 @@
 mod bench;
 mod cat;
 mod check;
+mod commit;
 mod debug;
 mod diff;
 mod diff_volumes;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use blockstore::pipeline::budget::Budget;
 use blockstore::repository::Repository;
 use blockstore::repository::session::{SessionOptions, Writer};
+use blockstore::serve::library::{Library, LibraryOptions};
 use blockstore::storage::Backend;
 use blockstore::storage::cache::CacheFolder;
 use blockstore::storage::dry_run::DryRunBackend;
@@ -65,6 +67,7 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Outcome, Failure> {
         Command::Serve(args) => serve::run(&context, args),
         Command::Diff(args) => diff::run(&context, args),
         Command::Merge(args) => merge::run(&context, args),
+        Command::Commit(args) => commit::run(&context, args),
         Command::Forget(args) => forget::run(&context, args),
         Command::Undelete(args) => undelete::run(&context, args),
         Command::Protect(args) => protect::run(&context, args),
@@ -195,6 +198,15 @@ impl<'c> Context<'c> {
         let memory = usize::try_from(self.global.memory.0).unwrap_or(usize::MAX);
         let threads = self.global.threads.map_or_else(env::threads, usize::from);
         Budget::divide(memory, threads).map_err(|error| Failure::Usage(format!("--{error}")))
+    }
+
+    /// A repository that is open for views, which share the memory that is permitted.
+    fn library(&self, repository: Arc<Repository>) -> Result<Arc<Library>, Failure> {
+        let options = LibraryOptions {
+            memory: usize::try_from(self.global.memory.0).unwrap_or(usize::MAX),
+            threads: self.budget()?.threads,
+        };
+        Ok(Library::open(repository, options)?)
     }
 
     /// An observer; from here on signals ask to stop instead of ending the process.

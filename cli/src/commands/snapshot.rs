@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use blockstore::Snapshot;
 use blockstore::operations::snapshot::{ParentChoice, SnapshotOptions, snapshot, snapshot_volumes};
 use blockstore::pipeline::budget::Budget;
 use blockstore::sources::folder::{ChangeTest, Excludes, FolderOptions};
@@ -10,6 +11,7 @@ use crate::args::{ExcludeArgs, SnapshotArgs};
 use crate::commands::{Context, Opened, session_options, volumes, writer};
 use crate::env;
 use crate::exit::{Failure, Outcome};
+use crate::progress::Problems;
 use crate::render::human;
 use crate::render::json::SnapshotReport;
 
@@ -34,13 +36,24 @@ pub(super) fn run(context: &Context<'_>, args: &SnapshotArgs) -> Result<Outcome,
         )?,
     };
     let problems = progress.finish();
-    let (taken, took) = (&report.snapshot, began.elapsed());
+    tell(context, &report.snapshot, &problems, began, args.dry_run)
+}
+
+/// What a snapshot that was begun then came to.
+pub(super) fn tell(
+    context: &Context<'_>,
+    taken: &Snapshot,
+    problems: &Problems,
+    began: Instant,
+    is_dry: bool,
+) -> Result<Outcome, Failure> {
+    let took = began.elapsed();
     let problem_count = taken.problem_count.max(problems.count);
     if context.output.is_json() {
-        let report = SnapshotReport::of(taken, &problems, took, args.dry_run);
+        let report = SnapshotReport::of(taken, problems, took, is_dry);
         context.output.object(&report)?;
     } else {
-        let text = human::snapshot_saved(taken, problem_count, args.dry_run, took);
+        let text = human::snapshot_saved(taken, problem_count, is_dry, took);
         context.output.line(&text)?;
     }
     Ok(Outcome::of_problems(problem_count))

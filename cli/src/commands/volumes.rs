@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use blockstore::format::snapshot::SnapshotKind;
 use blockstore::operations::snapshot::{
-    FolderSpec, PartSpec, VolumeOptions, VolumePlace, VolumeSpec,
+    Changes, FolderSpec, PartSpec, VolumeOptions, VolumePlace, VolumeSpec,
 };
 use blockstore::pipeline::volume::Cutting;
 use blockstore::sources::volume::{FreezeOptions, is_device};
@@ -81,9 +81,9 @@ pub(super) fn refuse(options: &[(&str, bool)], why: &str) -> Result<(), Failure>
 }
 
 fn alone(path: &Path, args: &VolumeArgs) -> Result<PartSpec, Failure> {
-    let changed_ranges = match args.changed_ranges.as_slice() {
-        [] => None,
-        [list] => Some(list.clone()),
+    let changes = match args.changed_ranges.as_slice() {
+        [] => Changes::Unknown,
+        [list] => Changes::List(list.clone()),
         _ => {
             let detail = "--changed-ranges: one volume has one list";
             return Err(Failure::Usage(detail.to_owned()));
@@ -92,7 +92,7 @@ fn alone(path: &Path, args: &VolumeArgs) -> Result<PartSpec, Failure> {
     Ok(PartSpec::Volume(VolumeSpec {
         label: format!("{LABEL}0"),
         place: place(path, args),
-        changed_ranges,
+        changes,
     }))
 }
 
@@ -113,7 +113,7 @@ fn machine(args: &SnapshotArgs) -> Result<Vec<PartSpec>, Failure> {
         parts.push(if is_volume {
             PartSpec::Volume(VolumeSpec {
                 place: place(&path, &args.volumes),
-                changed_ranges: lists.remove(&label),
+                changes: lists.remove(&label).map_or(Changes::Unknown, Changes::List),
                 label,
             })
         } else {

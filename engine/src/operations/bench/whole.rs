@@ -16,7 +16,8 @@ use crate::operations::check::{CheckOptions, check};
 use crate::operations::restore::{RestoreOptions, restore};
 use crate::operations::restore_volume::{RestoreVolumeOptions, restore_volume};
 use crate::operations::snapshot::{
-    ParentChoice, PartSpec, SnapshotOptions, VolumeOptions, VolumeSpec, snapshot, snapshot_volumes,
+    Changes, ParentChoice, PartSpec, SnapshotOptions, VolumeOptions, VolumeSpec, snapshot,
+    snapshot_volumes,
 };
 use crate::repository::keys::UnlockSecret;
 use crate::repository::session::SessionOptions;
@@ -152,7 +153,7 @@ impl<'w> Whole<'w> {
                     let part = PartSpec::Volume(VolumeSpec {
                         label: LABEL.to_owned(),
                         place: place.clone(),
-                        changed_ranges: None,
+                        changes: Changes::Unknown,
                     });
                     let volumes = VolumeOptions {
                         allow_inconsistent: true,

@@ -20,7 +20,9 @@ mod previous;
 mod volumes;
 mod walk;
 
-pub use volumes::{FolderSpec, PartSpec, VolumeOptions, VolumePlace, VolumeSpec};
+pub use volumes::{
+    Changes, FolderSpec, OpenSource, PartSpec, VolumeOptions, VolumePlace, VolumeSpec,
+};
 
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
@@ -304,6 +306,7 @@ impl Capture<'_, '_> {
 
     fn part(&mut self, part: &OpenPart, options: &VolumeOptions) -> Result<Captured> {
         match part {
+            OpenPart::Kept(label) => self.parents.kept(label.as_bytes()),
             OpenPart::Volume(volume) => volumes::capture(
                 self.ingest,
                 &mut self.store,

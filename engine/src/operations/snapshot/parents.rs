@@ -4,6 +4,7 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::id::SessionId;
 use crate::format::snapshot::{Root, RootType, Snapshot, SnapshotKind, Tracking};
 use crate::operations::snapshot::ParentChoice;
+use crate::operations::snapshot::walk::{Captured, RootTotals};
 use crate::repository::session::{Session, Writer};
 use crate::repository::snapshots::SnapshotList;
 
@@ -84,6 +85,39 @@ impl Parents {
                 && snapshot.tracking != Tracking::Merged
                 && root.origin.as_deref() == Some(origin);
             (is_given || is_same_place) && root.root_type == RootType::Extents && root.name == name
+        })
+    }
+
+    /// The root of this name of the parent that was given, as it is.
+    ///
+    /// # Errors
+    /// `InvalidInput` if none was given, or it has no such root.
+    pub(super) fn kept(&self, name: &[u8]) -> Result<Captured> {
+        let given = match &self.choice {
+            ParentChoice::Given(_) => self.newest(|_, root| root.name == name),
+            ParentChoice::Newest | ParentChoice::None => None,
+        };
+        let Some(Parent { session, root }) = given else {
+            let detail = "a part is kept that no given parent has";
+            let place = Place::Argument("parent");
+            return Err(Error::new(ErrorKind::InvalidInput, place, detail));
+        };
+        let mut root = root.clone();
+        if let Some(volume) = &mut root.volume {
+            volume.tracking = Tracking::ChangedRanges;
+            volume.tracking_reason = format!("kept as it is in {session}");
+        }
+        Ok(Captured {
+            parent: Some(session),
+            totals: RootTotals {
+                entries: root.entries,
+                bytes: root.bytes,
+                ..RootTotals::default()
+            },
+            root,
+            read_bytes: 0,
+            problems: Vec::new(),
+            problem_count: 0,
         })
     }
 

@@ -33,6 +33,18 @@ pub(super) struct Folder {
     flushed: File,
 }
 
+/// What the overlay in the folder at `path` says of itself.
+pub(super) fn read_state(path: &Path) -> Result<State> {
+    let place = || Place::Path(path.join(STATE));
+    let read = open_file(path, STATE, false)?;
+    let mut bytes = Vec::new();
+    read.take(RECORD_LEN_LIMIT)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Error::io(place(), "cannot be read", error))?;
+    State::decode(&bytes)
+        .map_err(|error| Error::new(ErrorKind::Damaged, place(), error.to_string()))
+}
+
 impl Folder {
     /// Opens and locks it. A folder that is empty or not there becomes an overlay with this state.
     pub(super) fn open(path: &Path, new: &State) -> Result<Self> {
@@ -84,14 +96,7 @@ impl Folder {
     }
 
     pub(super) fn state(&self) -> Result<State> {
-        let place = || Place::Path(self.path.join(STATE));
-        let read = open_file(&self.path, STATE, false)?;
-        let mut bytes = Vec::new();
-        read.take(RECORD_LEN_LIMIT)
-            .read_to_end(&mut bytes)
-            .map_err(|error| Error::io(place(), "cannot be read", error))?;
-        State::decode(&bytes)
-            .map_err(|error| Error::new(ErrorKind::Damaged, place(), error.to_string()))
+        read_state(&self.path)
     }
 
     pub(super) fn set_state(&self, state: &State) -> Result<()> {

@@ -15,6 +15,9 @@
 //! Deliberately absent: the snapshot below, which is never written; and disks that are pulled out
 //! while the machine runs, which look like a process that was killed.
 
+mod commit;
+#[cfg(test)]
+mod commit_tests;
 mod files;
 mod grains;
 mod state;
@@ -34,6 +37,7 @@ use crate::operations::map_volume::{MappedRange, RangeKind};
 use crate::serve::View;
 use crate::system::System;
 
+pub use commit::commit_overlay;
 pub use state::OverlayBase;
 
 use files::Folder;
@@ -65,6 +69,14 @@ impl Overlay {
     /// is not as it was left; `LimitExceeded` for a base of more than 64 TiB.
     pub fn open(folder: &Path, of: &OverlayBase, base: Arc<dyn View>) -> Result<Self> {
         Self::open_in(folder, of, base, System::real().boot_id().as_deref())
+    }
+
+    /// What the overlay in `folder` lies over.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none; `Damaged` if it does not say so.
+    pub fn base_of(folder: &Path) -> Result<OverlayBase> {
+        files::read_state(folder).map(|state| state.of)
     }
 
     /// The same in a start of the machine that has this name; without a name every start is another.

@@ -76,6 +76,15 @@ struct Found {
 }
 
 impl ChangedRanges {
+    /// What somebody knows without a list: ascending ranges, apart, none empty.
+    pub fn of(ranges: Vec<Range<u64>>) -> Self {
+        Self {
+            entries: ranges.len() as u64,
+            kind: None,
+            ranges,
+        }
+    }
+
     /// Reads the list in the file at `path`, about a volume of `volume_len` bytes.
     ///
     /// As [`ChangedRanges::read`]; errors name the file.

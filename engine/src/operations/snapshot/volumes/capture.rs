@@ -120,7 +120,7 @@ impl<'c> Capture<'c, '_> {
             return Ok(Content { layout, cuts });
         }
         let (reader, source) = (&*self.volume.reader, self.volume.reader.source());
-        let known_sector = match self.volume.medium {
+        let known_sector = match self.volume.medium.as_str() {
             "device" => Some(source.identity().logical_sector),
             _ => None,
         };
@@ -263,7 +263,7 @@ impl<'c> Capture<'c, '_> {
             tracking,
             tracking_reason,
             unreadable_bytes: unreadable.sum(),
-            medium: medium_info(source.identity(), self.volume.medium),
+            medium: medium_info(source.identity(), &self.volume.medium),
             layout,
         };
         let at = PageRoot {

@@ -16,7 +16,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
-pub use spec::{FolderSpec, PartSpec, VolumeOptions, VolumePlace, VolumeSpec};
+pub use spec::{Changes, FolderSpec, OpenSource, PartSpec, VolumeOptions, VolumePlace, VolumeSpec};
 
 pub(super) use capture::capture;
 pub(super) use rest::Rest;

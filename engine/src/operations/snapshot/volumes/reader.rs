@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Error;
@@ -11,13 +12,13 @@ use crate::sources::volume::{VolumeSource, read_with_gaps};
 
 /// An open volume.
 pub(in super::super) struct SourceReader {
-    source: Box<dyn VolumeSource>,
+    source: Arc<dyn VolumeSource>,
     /// Bytes that were read to understand the volume and not to store them.
     metadata_bytes: AtomicU64,
 }
 
 impl SourceReader {
-    pub(super) fn new(source: Box<dyn VolumeSource>) -> Self {
+    pub(super) fn new(source: Arc<dyn VolumeSource>) -> Self {
         Self {
             source,
             metadata_bytes: AtomicU64::new(0),

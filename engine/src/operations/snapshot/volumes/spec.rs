@@ -1,6 +1,8 @@
 //! What was asked for: places of volumes, and how they are read.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +26,8 @@ pub enum PartSpec {
     Volume(VolumeSpec),
     /// What belongs to it: the configuration of a virtual machine, for example.
     Folder(FolderSpec),
+    /// The part of this name of the parent that was given, taken over as it is, unread.
+    Kept(String),
 }
 
 /// A volume to be captured.
@@ -33,9 +37,19 @@ pub struct VolumeSpec {
     pub label: String,
     /// Where its bytes are.
     pub place: VolumePlace,
-    /// File with a list of what changed since the parent, as [`ChangedRanges`] reads it; without
-    /// one everything is read.
-    pub changed_ranges: Option<PathBuf>,
+    /// What changed since the parent.
+    pub changes: Changes,
+}
+
+/// What is known of the changes since the parent.
+#[derive(Clone, Debug)]
+pub enum Changes {
+    /// Nothing: everything is read.
+    Unknown,
+    /// A file with a list of them, as [`ChangedRanges`] reads it.
+    List(PathBuf),
+    /// Nothing changed outside of these ranges, bytes: ascending, apart, within the volume.
+    Ranges(Vec<Range<u64>>),
 }
 
 /// Where the bytes of a volume are.
@@ -49,6 +63,19 @@ pub enum VolumePlace {
     Image(PathBuf, ImageFormat),
     /// An export of an NBD server.
     Nbd(String),
+    /// One that is open already.
+    Open(OpenSource),
+}
+
+/// A volume that somebody else has opened.
+#[derive(Clone)]
+pub struct OpenSource {
+    /// Its bytes.
+    pub source: Arc<dyn VolumeSource>,
+    /// Path or URL that is recorded of it.
+    pub origin: Vec<u8>,
+    /// Name of what it is read from.
+    pub medium: String,
 }
 
 /// A folder or a file to be captured beside volumes.
@@ -101,6 +128,7 @@ pub(in super::super) enum OpenPart {
         label: String,
         source: Arc<FolderSource>,
     },
+    Kept(String),
 }
 
 /// A volume whose source is open.
@@ -109,7 +137,7 @@ pub(in super::super) struct OpenVolume {
     /// Path or URL.
     pub origin: Vec<u8>,
     /// Name of what it is read from.
-    pub medium: &'static str,
+    pub medium: String,
     pub reader: Arc<SourceReader>,
     pub changed: Option<ChangedRanges>,
 }
@@ -118,7 +146,7 @@ impl OpenPart {
     pub(in super::super) fn volume(&self) -> Option<&OpenVolume> {
         match self {
             Self::Volume(volume) => Some(volume),
-            Self::Folder { .. } => None,
+            Self::Folder { .. } | Self::Kept(_) => None,
         }
     }
 }
@@ -134,6 +162,7 @@ impl PartSpec {
         match self {
             Self::Volume(volume) => &volume.label,
             Self::Folder(folder) => &folder.label,
+            Self::Kept(label) => label,
         }
     }
 
@@ -148,6 +177,7 @@ impl PartSpec {
                 label: spec.label.clone(),
                 source: Arc::new(FolderSource::open(&spec.path, options.folder.clone())?),
             }),
+            Self::Kept(label) => Ok(OpenPart::Kept(label.clone())),
         }
     }
 }
@@ -155,35 +185,37 @@ impl PartSpec {
 impl VolumeSpec {
     fn open(&self, options: &VolumeOptions) -> Result<OpenVolume> {
         let (source, medium) = self.place.open(options)?;
-        let list = self.changed_ranges.as_deref();
-        let changed = list.map(|list| ChangedRanges::open(list, source.len()));
+        let changed = match &self.changes {
+            Changes::Unknown => None,
+            Changes::List(list) => Some(ChangedRanges::open(list, source.len())?),
+            Changes::Ranges(ranges) => Some(ChangedRanges::of(ranges.clone())),
+        };
         Ok(OpenVolume {
             label: self.label.clone(),
             origin: self.place.origin()?,
             medium,
-            changed: changed.transpose()?,
+            changed,
             reader: Arc::new(SourceReader::new(source)),
         })
     }
 }
 
 impl VolumePlace {
-    fn open(&self, options: &VolumeOptions) -> Result<(Box<dyn VolumeSource>, &'static str)> {
-        Ok(match self {
-            Self::Path(path) => {
-                let medium = if is_device(path) { "device" } else { "file" };
-                (open_path(path)?, medium)
-            }
+    fn open(&self, options: &VolumeOptions) -> Result<(Arc<dyn VolumeSource>, String)> {
+        let (source, medium): (Arc<dyn VolumeSource>, &str) = match self {
+            Self::Path(path) => (Arc::from(open_path(path)?), kind_of(path)),
             Self::Beginning(path, len) => {
-                let medium = if is_device(path) { "device" } else { "file" };
-                (Box::new(Beginning::new(open_path(path)?, *len)), medium)
+                let source = Beginning::new(open_path(path)?, *len);
+                (Arc::new(source), kind_of(path))
             }
             Self::Image(path, format) => {
                 let image = ImageVolume::open(path, *format, &options.image)?;
-                (Box::new(image), format.name())
+                (Arc::new(image), format.name())
             }
-            Self::Nbd(url) => (Box::new(NbdVolume::open(url, &options.image.nbd)?), "nbd"),
-        })
+            Self::Nbd(url) => (Arc::new(NbdVolume::open(url, &options.image.nbd)?), "nbd"),
+            Self::Open(open) => (Arc::clone(&open.source), &open.medium),
+        };
+        Ok((source, medium.to_owned()))
     }
 
     /// Absolute, but with symbolic links as they are: `/dev/disk/by-id/…` says more than `/dev/sda`.
@@ -191,11 +223,22 @@ impl VolumePlace {
         let path = match self {
             Self::Path(path) | Self::Beginning(path, _) | Self::Image(path, _) => path,
             Self::Nbd(url) => return Ok(url.clone().into_bytes()),
+            Self::Open(open) => return Ok(open.origin.clone()),
         };
         let absolute = std::path::absolute(path)
             .map_err(|error| Error::io(Place::Path(path.clone()), "naming the volume", error))?;
         Ok(absolute.as_os_str().as_bytes().to_vec())
     }
+}
+
+impl fmt::Debug for OpenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenSource({:?})", self.source.identity())
+    }
+}
+
+fn kind_of(path: &Path) -> &'static str {
+    if is_device(path) { "device" } else { "file" }
 }
 
 /// Refuses labels that could be taken for something else where they are typed.

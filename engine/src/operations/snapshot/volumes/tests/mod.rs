@@ -15,7 +15,7 @@ use crate::format::snapshot::{Consistency, Snapshot, SnapshotKind, Tracking};
 use crate::observe::{Counter, Observer};
 use crate::operations::merge::{MergeOptions, merge};
 use crate::operations::restore_volume::{RestoreVolumeOptions, restore_volume};
-use crate::operations::snapshot::{ParentChoice, SnapshotOptions, snapshot_volumes};
+use crate::operations::snapshot::{Changes, ParentChoice, SnapshotOptions, snapshot_volumes};
 use crate::repository::{Repository, snapshots};
 use crate::storage::memory::MemoryBackend;
 use crate::testing::random::Random;
@@ -126,7 +126,7 @@ fn volume(label: &str, path: &Path, changed_ranges: Option<PathBuf>) -> PartSpec
     PartSpec::Volume(VolumeSpec {
         label: label.to_owned(),
         place: VolumePlace::Path(path.to_owned()),
-        changed_ranges,
+        changes: changed_ranges.map_or(Changes::Unknown, Changes::List),
     })
 }
 
