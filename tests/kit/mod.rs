@@ -10,5 +10,6 @@ pub mod mount;
 pub mod nbd;
 pub mod repository;
 pub mod rights;
+pub mod served;
 pub mod tool;
 pub mod workspace;

@@ -11,6 +11,7 @@ mod files;
 mod in_place;
 mod live;
 mod nbd;
+mod served;
 
 use std::ffi::OsStr;
 use std::ops::Range;

@@ -5,6 +5,7 @@
 mod bench;
 mod location;
 mod retention;
+mod serve;
 mod size;
 mod unused;
 mod verbs;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use bench::{BenchArgs, BenchPart};
 pub(crate) use location::Location;
 pub(crate) use retention::{ForgetArgs, KeepArgs, Moment, ProtectArgs, UndeleteArgs};
+pub(crate) use serve::{ServeArgs, ServeNbdArgs, ServeWay};
 pub(crate) use size::ByteSize;
 pub(crate) use unused::{TimeSpan, UnusedLimit};
 pub(crate) use verbs::{
@@ -123,6 +125,7 @@ pub(crate) enum Command {
     Map(MapArgs),
     Restore(RestoreArgs),
     Export(ExportArgs),
+    Serve(ServeArgs),
     Diff(DiffArgs),
     Merge(MergeArgs),
     Commit(CommitArgs),
@@ -190,6 +193,12 @@ mod tests {
             "bench --only everything",
             "prune --max-unused 200%",
             "prune --max-time 5",
+            "serve nbd latest",
+            "serve nbd --socket /s",
+            "serve nbd latest --socket /s --listen 127.0.0.1:1",
+            "serve nbd latest --listen localhost",
+            "serve nbd latest --socket /s --writable",
+            "serve nbd latest --socket /s --overlay /o",
         ] {
             let words = std::iter::once("blockstore").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_err(), "{line}");

@@ -20,6 +20,7 @@ mod prune;
 mod repair;
 mod restore;
 mod restore_volume;
+mod serve;
 mod snapshot;
 mod snapshots;
 mod stats;
@@ -63,6 +64,7 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Outcome, Failure> {
         Command::Map(args) => map::run(&context, args),
         Command::Restore(args) => restore::run(&context, args),
         Command::Export(args) => export::run(&context, args),
+        Command::Serve(args) => serve::run(&context, args),
         Command::Diff(args) => diff::run(&context, args),
         Command::Merge(args) => merge::run(&context, args),
         Command::Commit(args) => commit::run(&context, args),

@@ -7,6 +7,7 @@
 mod bench;
 mod ranges;
 mod retention;
+mod serve;
 mod volumes;
 
 use std::fmt::Write;
@@ -31,6 +32,7 @@ pub(crate) use self::bench::BenchSummary;
 use self::ranges::LostBytes;
 pub(crate) use self::ranges::{DirtyRange, MapEntry, RangeLine, RootLine, VolumeLine};
 pub(crate) use self::retention::{ForgetSummary, ListedSnapshot, ProtectSummary, UndeleteSummary};
+pub(crate) use self::serve::{ListeningLine, ServeSummary};
 use self::volumes::VolumeDescription;
 pub(crate) use self::volumes::{RestoreVolumeSummary, VerifyVolumeSummary};
 use crate::progress::Problems;
@@ -748,6 +750,7 @@ mod tests {
     use blockstore::operations::protect::ProtectReport;
     use blockstore::operations::undelete::UndeleteReport;
     use blockstore::repository::retention::Until;
+    use blockstore::serve::nbd::NbdReport;
     use serde_json::json;
 
     use super::*;
@@ -881,6 +884,10 @@ mod tests {
             (
                 "repair index",
                 value(RepairIndexSummary::of(&repaired, took, false)),
+            ),
+            (
+                "serve nbd",
+                value(ServeSummary::of(&NbdReport::default(), &problems, took)),
             ),
             ("stats", value(StatsSummary::of(&stats))),
             (

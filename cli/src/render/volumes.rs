@@ -5,6 +5,7 @@ use blockstore::format::volume::PartitionInfo;
 use blockstore::operations::diff_volume::{DiffVolumeReport, DifferentRange};
 use blockstore::operations::map_volume::{MapReport, MappedRange, RangeKind};
 use blockstore::operations::select_volume::SelectedVolume;
+use blockstore::serve::nbd::NbdReport;
 
 use crate::render::escape;
 use crate::render::table::{self, Align};
@@ -75,6 +76,27 @@ pub(crate) fn different_of(label: &[u8], range: &DifferentRange) -> String {
 pub(crate) fn alone(root: &Root, change: &str) -> String {
     let sign = if change == "added" { '+' } else { '-' };
     format!("{sign} {}", escape::path(&root.name))
+}
+
+/// What a server did, once it has ended.
+pub(crate) fn served(report: &NbdReport) -> String {
+    let mut text = format!(
+        "{}, {}, {} read, {} written",
+        counted(report.connections, "connection", "connections"),
+        counted(report.requests, "request", "requests"),
+        bytes(report.bytes_read),
+        bytes(report.bytes_written),
+    );
+    if report.refused > 0 {
+        text += &format!(", {} REFUSED", counted(report.refused, "client", "clients"));
+    }
+    if report.problems > 0 {
+        text += &format!(
+            ", {} FAILED",
+            counted(report.problems, "read or write", "reads and writes")
+        );
+    }
+    text
 }
 
 /// Sums of what differs between two volumes.

@@ -1,0 +1,195 @@
+//! `serve nbd`: volumes of snapshots as disks of other programs.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use blockstore::format::snapshot::{RootType, Snapshot};
+use blockstore::operations::diff_volume::diff_volumes;
+use blockstore::operations::select_volume::{SelectedVolume, select_volume};
+use blockstore::repository::Repository;
+use blockstore::repository::snapshots::find;
+use blockstore::serve::View;
+use blockstore::serve::library::{Library, LibraryOptions};
+use blockstore::serve::nbd::{DirtyRanges, NbdContent, NbdExport, NbdServer};
+use blockstore::serve::overlay::{Overlay, OverlayBase};
+
+use crate::args::{Location, ServeArgs, ServeNbdArgs, ServeWay};
+use crate::commands::{Context, not_a_volume};
+use crate::exit::{Failure, Outcome};
+use crate::progress::Progress;
+use crate::render::json::{ListeningLine, ServeSummary};
+use crate::render::{escape, human, volumes};
+
+pub(super) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Outcome, Failure> {
+    let ServeWay::Nbd(args) = &args.way;
+    let Some(address) = args.address() else {
+        return Err(Failure::Usage("--socket or --listen is needed".to_owned()));
+    };
+    let began = Instant::now();
+    let budget = context.budget()?;
+    let repository = Arc::new(context.open()?.repository);
+    let chosen = choose(&repository, &args.locations)?;
+    if args.writable && chosen.len() > 1 {
+        let count = human::counted(chosen.len() as u64, "volume", "volumes");
+        let detail = format!("--writable: {count} are served, and an overlay lies over one");
+        return Err(Failure::Usage(detail));
+    }
+    let names = names(args, &chosen)?;
+    let progress = context.progress()?;
+    let options = LibraryOptions {
+        memory: usize::try_from(context.global.memory.0).unwrap_or(usize::MAX),
+        threads: budget.threads,
+    };
+    let library = Library::open(Arc::clone(&repository), options)?;
+    let mut exports = Vec::new();
+    for (one, name) in chosen.iter().zip(names) {
+        let volume = one.volume()?;
+        let view = Arc::new(library.volume(volume.root, volume.part())?);
+        exports.push(NbdExport {
+            name,
+            description: one.description(&volume),
+            content: content(args, &repository, one, view)?,
+            bitmaps: bitmaps(&repository, args, &volume, &progress)?,
+        });
+    }
+    let server = NbdServer::bind(&address, exports)?;
+    announce(context, &server)?;
+    let report = server.run(&progress);
+    let problems = progress.finish();
+    if context.output.is_json() {
+        let summary = ServeSummary::of(&report, &problems, began.elapsed());
+        context.output.object(&summary)?;
+    } else {
+        context.output.note(&volumes::served(&report));
+    }
+    Ok(Outcome::of_problems(report.problems.max(problems.count)))
+}
+
+/// A volume of a snapshot, or a partition, by its path in it.
+struct Chosen {
+    snapshot: Arc<Snapshot>,
+    path: Vec<u8>,
+}
+
+impl Chosen {
+    fn volume(&self) -> Result<SelectedVolume<'_>, Failure> {
+        let found = select_volume(&self.snapshot, &self.path)?;
+        found.ok_or_else(|| not_a_volume(&self.path))
+    }
+
+    fn description(&self, volume: &SelectedVolume<'_>) -> String {
+        let range = volume.range();
+        format!(
+            "{}, snapshot {} of {} at {}",
+            human::bytes(range.end - range.start),
+            human::short_id(&self.snapshot),
+            escape::line(&self.snapshot.host),
+            human::local_time(self.snapshot.ended),
+        )
+    }
+}
+
+/// The stored bytes, with the overlay that was asked for over them.
+fn content(
+    args: &ServeNbdArgs,
+    repository: &Repository,
+    chosen: &Chosen,
+    view: Arc<dyn View>,
+) -> Result<NbdContent, Failure> {
+    let Some(folder) = &args.overlay else {
+        return Ok(NbdContent::ReadOnly(view));
+    };
+    let of = OverlayBase {
+        repository: repository.id().to_string(),
+        snapshot: chosen.snapshot.session.to_string(),
+        volume: chosen.volume()?.name(),
+    };
+    let overlay = Overlay::open(folder, &of, view)?;
+    Ok(NbdContent::Writable(Arc::new(overlay)))
+}
+
+/// What is meant; of a snapshot alone all its volumes.
+fn choose(repository: &Repository, locations: &[Location]) -> Result<Vec<Chosen>, Failure> {
+    let mut chosen = Vec::new();
+    for location in locations {
+        let snapshot = Arc::new(find(repository, &location.snapshot)?);
+        let roots = snapshot.roots.iter();
+        let volumes = roots.filter(|root| root.root_type == RootType::Extents);
+        let paths = match location.path.as_slice() {
+            [] => volumes.map(|root| root.name.clone()).collect(),
+            path => vec![path.to_vec()],
+        };
+        if paths.is_empty() {
+            let id = human::short_id(&snapshot);
+            return Err(Failure::Usage(format!("snapshot {id} has no volume")));
+        }
+        chosen.extend(paths.into_iter().map(|path| Chosen {
+            snapshot: Arc::clone(&snapshot),
+            path,
+        }));
+    }
+    Ok(chosen)
+}
+
+fn names(args: &ServeNbdArgs, chosen: &[Chosen]) -> Result<Vec<String>, Failure> {
+    if !args.name.is_empty() {
+        return match args.name.len() == chosen.len() {
+            true => Ok(args.name.clone()),
+            false => Err(Failure::Usage(format!(
+                "--name: {} for {}",
+                human::counted(args.name.len() as u64, "name", "names"),
+                human::counted(chosen.len() as u64, "volume", "volumes"),
+            ))),
+        };
+    }
+    let mut names = Vec::new();
+    for one in chosen {
+        let name = one.volume()?.name();
+        names.push(String::from_utf8_lossy(&name).into_owned());
+    }
+    if names.iter().collect::<BTreeSet<_>>().len() < names.len() {
+        for (name, one) in names.iter_mut().zip(chosen) {
+            *name = format!("{}/{name}", human::short_id(&one.snapshot));
+        }
+    }
+    Ok(names)
+}
+
+/// What differs from each of the snapshots that were named, by the names they were given.
+fn bitmaps(
+    repository: &Repository,
+    args: &ServeNbdArgs,
+    after: &SelectedVolume<'_>,
+    progress: &Progress<'_>,
+) -> Result<Vec<(String, DirtyRanges)>, Failure> {
+    let mut bitmaps = Vec::new();
+    for name in &args.dirty_since {
+        let snapshot = find(repository, name)?;
+        let Some(before) = select_volume(&snapshot, &after.name())? else {
+            return Err(not_a_volume(&after.name()));
+        };
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        diff_volumes(repository, &before, after, progress, &mut |different| {
+            ranges.push(different.range.clone());
+            Ok(())
+        })?;
+        bitmaps.push((name.clone(), DirtyRanges::new(ranges)));
+    }
+    Ok(bitmaps)
+}
+
+/// Says where clients find what, at once: who started this waits for it.
+fn announce(context: &Context<'_>, server: &NbdServer) -> Result<(), Failure> {
+    let output = context.output;
+    if output.is_json() {
+        output.object(&ListeningLine::of(server))?;
+    } else {
+        for export in server.exports() {
+            let url = server.address().url(&export.name);
+            output.line(&format!("{url}  {}", export.description))?;
+        }
+    }
+    output.flush()
+}
