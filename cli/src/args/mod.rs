@@ -3,6 +3,7 @@
 //! Deliberately absent: the environment (`env`), and any work: values are parsed and no more.
 
 mod bench;
+mod boot;
 mod location;
 mod retention;
 mod serve;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use bench::{BenchArgs, BenchPart};
+pub(crate) use boot::{Accelerator, BootArgs, Bus, Firmware};
 pub(crate) use location::Location;
 pub(crate) use retention::{ForgetArgs, KeepArgs, Moment, ProtectArgs, UndeleteArgs};
 pub(crate) use serve::{ServeArgs, ServeNbdArgs, ServeWay};
@@ -129,6 +131,7 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     Merge(MergeArgs),
     Commit(CommitArgs),
+    Boot(Box<BootArgs>),
     Forget(Box<ForgetArgs>),
     Undelete(UndeleteArgs),
     Protect(ProtectArgs),

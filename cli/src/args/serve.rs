@@ -62,6 +62,9 @@ pub(crate) struct ServeNbdArgs {
     /// Keep what is written in this folder, from one start to the next
     #[arg(long, value_name = "FOLDER", requires = "writable")]
     pub(crate) overlay: Option<PathBuf>,
+    /// When it ends, keep what was written as a new snapshot with this tag
+    #[arg(long, value_name = "TAG", requires = "overlay")]
+    pub(crate) save_as: Option<String>,
 }
 
 impl ServeNbdArgs {

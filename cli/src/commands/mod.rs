@@ -1,6 +1,7 @@
 //! Commands: arguments to options, one call of the engine, its report to the output.
 
 mod bench;
+mod boot;
 mod cat;
 mod check;
 mod commit;
@@ -68,6 +69,7 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Outcome, Failure> {
         Command::Diff(args) => diff::run(&context, args),
         Command::Merge(args) => merge::run(&context, args),
         Command::Commit(args) => commit::run(&context, args),
+        Command::Boot(args) => boot::run(&context, args),
         Command::Forget(args) => forget::run(&context, args),
         Command::Undelete(args) => undelete::run(&context, args),
         Command::Protect(args) => protect::run(&context, args),

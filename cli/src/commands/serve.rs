@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,12 +12,11 @@ use blockstore::operations::select_volume::{SelectedVolume, select_volume};
 use blockstore::repository::Repository;
 use blockstore::repository::snapshots::find;
 use blockstore::serve::View;
-use blockstore::serve::library::{Library, LibraryOptions};
 use blockstore::serve::nbd::{DirtyRanges, NbdContent, NbdExport, NbdServer};
 use blockstore::serve::overlay::{Overlay, OverlayBase};
 
 use crate::args::{Location, ServeArgs, ServeNbdArgs, ServeWay};
-use crate::commands::{Context, not_a_volume};
+use crate::commands::{Context, commit, not_a_volume};
 use crate::exit::{Failure, Outcome};
 use crate::progress::Progress;
 use crate::render::json::{ListeningLine, ServeSummary};
@@ -28,7 +28,6 @@ pub(super) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Outcome, Fa
         return Err(Failure::Usage("--socket or --listen is needed".to_owned()));
     };
     let began = Instant::now();
-    let budget = context.budget()?;
     let repository = Arc::new(context.open()?.repository);
     let chosen = choose(&repository, &args.locations)?;
     if args.writable && chosen.len() > 1 {
@@ -38,11 +37,7 @@ pub(super) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Outcome, Fa
     }
     let names = names(args, &chosen)?;
     let progress = context.progress()?;
-    let options = LibraryOptions {
-        memory: usize::try_from(context.global.memory.0).unwrap_or(usize::MAX),
-        threads: budget.threads,
-    };
-    let library = Library::open(Arc::clone(&repository), options)?;
+    let library = context.library(Arc::clone(&repository))?;
     let mut exports = Vec::new();
     for (one, name) in chosen.iter().zip(names) {
         let volume = one.volume()?;
@@ -64,22 +59,25 @@ pub(super) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Outcome, Fa
     } else {
         context.output.note(&volumes::served(&report));
     }
+    if let (Some(folder), Some(tag)) = (&args.overlay, &args.save_as) {
+        return commit::commit(context, &library, folder, std::slice::from_ref(tag));
+    }
     Ok(Outcome::of_problems(report.problems.max(problems.count)))
 }
 
 /// A volume of a snapshot, or a partition, by its path in it.
-struct Chosen {
-    snapshot: Arc<Snapshot>,
+pub(super) struct Chosen {
+    pub(super) snapshot: Arc<Snapshot>,
     path: Vec<u8>,
 }
 
 impl Chosen {
-    fn volume(&self) -> Result<SelectedVolume<'_>, Failure> {
+    pub(super) fn volume(&self) -> Result<SelectedVolume<'_>, Failure> {
         let found = select_volume(&self.snapshot, &self.path)?;
         found.ok_or_else(|| not_a_volume(&self.path))
     }
 
-    fn description(&self, volume: &SelectedVolume<'_>) -> String {
+    pub(super) fn description(&self, volume: &SelectedVolume<'_>) -> String {
         let range = volume.range();
         format!(
             "{}, snapshot {} of {} at {}",
@@ -101,6 +99,16 @@ fn content(
     let Some(folder) = &args.overlay else {
         return Ok(NbdContent::ReadOnly(view));
     };
+    writable(repository, chosen, view, folder)
+}
+
+/// The stored bytes with the overlay in `folder` over them.
+pub(super) fn writable(
+    repository: &Repository,
+    chosen: &Chosen,
+    view: Arc<dyn View>,
+    folder: &Path,
+) -> Result<NbdContent, Failure> {
     let of = OverlayBase {
         repository: repository.id().to_string(),
         snapshot: chosen.snapshot.session.to_string(),
@@ -111,7 +119,10 @@ fn content(
 }
 
 /// What is meant; of a snapshot alone all its volumes.
-fn choose(repository: &Repository, locations: &[Location]) -> Result<Vec<Chosen>, Failure> {
+pub(super) fn choose(
+    repository: &Repository,
+    locations: &[Location],
+) -> Result<Vec<Chosen>, Failure> {
     let mut chosen = Vec::new();
     for location in locations {
         let snapshot = Arc::new(find(repository, &location.snapshot)?);

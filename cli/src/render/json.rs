@@ -32,7 +32,7 @@ pub(crate) use self::bench::BenchSummary;
 use self::ranges::LostBytes;
 pub(crate) use self::ranges::{DirtyRange, MapEntry, RangeLine, RootLine, VolumeLine};
 pub(crate) use self::retention::{ForgetSummary, ListedSnapshot, ProtectSummary, UndeleteSummary};
-pub(crate) use self::serve::{ListeningLine, ServeSummary};
+pub(crate) use self::serve::{BootSummary, ListeningLine, ServeSummary};
 use self::volumes::VolumeDescription;
 pub(crate) use self::volumes::{RestoreVolumeSummary, VerifyVolumeSummary};
 use crate::progress::Problems;
