@@ -21,6 +21,7 @@ pub mod explore;
 pub mod fetch;
 pub mod ingest;
 pub mod parallel;
+pub(crate) mod pool;
 pub(crate) mod ranges;
 mod segments;
 pub mod volume;
