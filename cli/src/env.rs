@@ -59,7 +59,9 @@ impl Environment {
 /// This command line again, to go on in the background.
 pub(crate) fn this_command() -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(std::env::args_os().skip(1)).env(IN_BACKGROUND, "1");
+    command
+        .args(std::env::args_os().skip(1))
+        .env(IN_BACKGROUND, "1");
     Ok(command)
 }
 

@@ -146,7 +146,9 @@ pub fn unmount_lazily(point: &Path) {
 pub fn is_mounted(point: &Path) -> bool {
     let mounts = std::fs::read_to_string("/proc/mounts").expect("the kernel lists mounts");
     let point = point.to_str().expect("workspaces have plain names");
-    mounts.lines().any(|line| line.split(' ').nth(1) == Some(point))
+    mounts
+        .lines()
+        .any(|line| line.split(' ').nth(1) == Some(point))
 }
 
 /// Waits until something is so.

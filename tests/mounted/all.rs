@@ -13,7 +13,9 @@ use crate::scene::scene;
 fn names(folder: &Path) -> Vec<String> {
     let names = folder.read_dir().unwrap();
     let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
-    let mut names: Vec<_> = names.map(|entry| name(entry).into_string().unwrap()).collect();
+    let mut names: Vec<_> = names
+        .map(|entry| name(entry).into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -30,7 +32,12 @@ fn all_snapshots_are_found_by_machine_id_and_tag_and_new_ones_appear() {
     let mount = Snapshots::mount(&repository, &[&"--all"], &point(&workspace));
     let at = |path: &str| mount.path().join(path);
     assert_eq!(names(mount.path()), ["hosts", "ids", "tags"]);
-    let ids = || names(&at("ids")).into_iter().filter(|name| name != "latest").collect::<Vec<_>>();
+    let ids = || {
+        names(&at("ids"))
+            .into_iter()
+            .filter(|name| name != "latest")
+            .collect::<Vec<_>>()
+    };
     let mut expected = vec![first.id.clone(), second.id.clone()];
     expected.sort();
     assert_eq!(ids(), expected);
@@ -47,14 +54,18 @@ fn all_snapshots_are_found_by_machine_id_and_tag_and_new_ones_appear() {
     workspace.file("source/newer", "content");
     let third = repository.snapshot(&words);
     repository.run("forget", &[&first.id]).expect_code(0);
-    wait_until("the new one is there", || at(&format!("ids/{}", third.id)).exists());
+    wait_until("the new one is there", || {
+        at(&format!("ids/{}", third.id)).exists()
+    });
     wait_until("the forgotten one is not", || !ids().contains(&first.id));
     Comparer::default().assert_equal(&source, &at(&format!("ids/{}", third.id)));
     assert!(at("ids/latest/newer").exists());
     drop(held);
 
     // What a prune took, who is still in there is told of; the rest goes on.
-    repository.run("prune", &[&"--max-unused", &"0"]).expect_code(0);
+    repository
+        .run("prune", &[&"--max-unused", &"0"])
+        .expect_code(0);
     assert_eq!(names(&at(&format!("ids/{}", second.id))).len(), 6);
     mount.end();
 }

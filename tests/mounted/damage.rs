@@ -51,7 +51,11 @@ fn i3_i10_a_flipped_byte_is_an_error_of_the_range_that_it_is_in_and_is_told_once
     }
     // What a byte costs is the frame that it was in, of 1 MiB, and the pages about its ends.
     assert!(!lost.is_empty());
-    assert!(lost.len() <= 2 * MIB / PAGE, "{} pages are lost", lost.len());
+    assert!(
+        lost.len() <= 2 * MIB / PAGE,
+        "{} pages are lost",
+        lost.len()
+    );
     // Once more: the same is lost, and nothing is told again.
     let (number, index) = lost[0];
     let file = File::open(mount.path().join(format!("file {number}"))).unwrap();

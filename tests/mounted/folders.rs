@@ -72,7 +72,13 @@ fn i1_an_archive_of_a_mounted_snapshot_is_that_of_the_folder() {
     let archive = |folder: &Path, name: &str| {
         let path = workspace.join(name);
         let tar = Command::new("tar")
-            .args(["--create", "--sort=name", "--sparse", "--format=gnu", "--directory"])
+            .args([
+                "--create",
+                "--sort=name",
+                "--sparse",
+                "--format=gnu",
+                "--directory",
+            ])
             .arg(folder)
             .arg(".")
             .stdout(File::create(&path).unwrap())
@@ -83,7 +89,10 @@ fn i1_an_archive_of_a_mounted_snapshot_is_that_of_the_folder() {
         assert!(outcome.code <= 1, "{}", outcome.stderr);
         path
     };
-    let (left, right) = (archive(&source, "source.tar"), archive(mount.path(), "mount.tar"));
+    let (left, right) = (
+        archive(&source, "source.tar"),
+        archive(mount.path(), "mount.tar"),
+    );
     let same = std::fs::read(left).unwrap() == std::fs::read(right).unwrap();
     assert!(same, "the archives differ");
     mount.end().expect_code(0);
@@ -131,7 +140,14 @@ fn everything_belongs_to_whom_it_is_said_to_and_nobody_else_may_look() {
     let number = NOBODY.to_string();
     let read = |mount: &Snapshots, name: &str| {
         let read = Command::new("setpriv")
-            .args(["--reuid", &number, "--regid", &number, "--clear-groups", "cat"])
+            .args([
+                "--reuid",
+                &number,
+                "--regid",
+                &number,
+                "--clear-groups",
+                "cat",
+            ])
             .arg(mount.path().join(name))
             .output();
         Outcome::of(&read.unwrap()).code == 0
@@ -146,7 +162,10 @@ fn everything_belongs_to_whom_it_is_said_to_and_nobody_else_may_look() {
     mount.end().expect_code(0);
     let words: [&dyn AsRef<std::ffi::OsStr>; 4] = [&"--allow-other", &"--uid", &number, &taken.id];
     let mount = Snapshots::mount(&repository, &words, &point(&workspace));
-    assert_eq!(mount.path().join("closed").metadata().unwrap().uid(), NOBODY);
+    assert_eq!(
+        mount.path().join("closed").metadata().unwrap().uid(),
+        NOBODY
+    );
     assert!(read(&mount, "closed"));
     mount.end().expect_code(0);
 }
@@ -169,7 +188,14 @@ fn who_is_not_root_mounts_with_the_helper_program() {
     let mount = Snapshots::mount(&nobody, &[&"--no-cache", &taken.id], &point);
     let number = NOBODY.to_string();
     let read = Command::new("setpriv")
-        .args(["--reuid", &number, "--regid", &number, "--clear-groups", "cat"])
+        .args([
+            "--reuid",
+            &number,
+            "--regid",
+            &number,
+            "--clear-groups",
+            "cat",
+        ])
         .arg(mount.path().join("file"))
         .output();
     assert_eq!(Outcome::of(&read.unwrap()).expect_code(0).stdout, "content");

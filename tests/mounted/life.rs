@@ -27,7 +27,10 @@ fn a_mount_in_use_ends_when_it_is_asked_to_and_leaves_nothing() {
         let mount = mounted(&workspace, &repository, &taken);
         let mut open = std::fs::File::open(mount.path().join("file 0")).unwrap();
         open.read_exact(&mut [0; 10]).unwrap();
-        let inside = Command::new("sleep").arg("60").current_dir(mount.path()).spawn();
+        let inside = Command::new("sleep")
+            .arg("60")
+            .current_dir(mount.path())
+            .spawn();
         let mut inside = inside.unwrap();
         let mut reader = Command::new("sh")
             .args(["-c", "while cat file*; do :; done"])
@@ -116,7 +119,9 @@ fn a_place_that_cannot_be_mounted_on_is_refused_with_what_to_do() {
     let again = repository.run("mount", &[&taken.id, &mount.path()]);
     again.expect_code(1).expect_text("umount -l");
     drop(mount);
-    mounted(&workspace, &repository, &taken).end().expect_code(0);
+    mounted(&workspace, &repository, &taken)
+        .end()
+        .expect_code(0);
 }
 
 fn point_is_dead(mount: &Snapshots) -> bool {

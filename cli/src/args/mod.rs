@@ -173,12 +173,18 @@ mod tests {
 
     #[test]
     fn a_mount_is_of_a_snapshot_or_of_all() {
-        for (line, snapshot) in [("mount latest /m", Some("latest")), ("mount --all /m", None)] {
+        for (line, snapshot) in [
+            ("mount latest /m", Some("latest")),
+            ("mount --all /m", None),
+        ] {
             let words = std::iter::once("blockstore").chain(line.split(' '));
             let Command::Mount(args) = Cli::try_parse_from(words).unwrap().command else {
                 panic!("{line} is a mount");
             };
-            assert_eq!((args.snapshot.as_deref(), args.all), (snapshot, snapshot.is_none()));
+            assert_eq!(
+                (args.snapshot.as_deref(), args.all),
+                (snapshot, snapshot.is_none())
+            );
             assert_eq!(args.point, std::path::Path::new("/m"));
         }
     }

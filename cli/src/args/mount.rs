@@ -6,7 +6,9 @@ use clap::Args;
 
 /// Show a snapshot, or all of them, as a file system
 #[derive(Debug, Args)]
-#[command(allow_missing_positional = true, after_help = "\
+#[command(
+    allow_missing_positional = true,
+    after_help = "\
 Examples:
   blockstore mount --repo /backup latest /mnt
   blockstore mount --repo /backup --all --daemon /mnt && ls /mnt/hosts && umount /mnt
@@ -18,7 +20,8 @@ or with fusermount3 -u.
 
 A snapshot of one folder shows what is in it; of several each lies under its absolute path. A volume
 LABEL is the file LABEL.raw, its partitions are LABEL.p1.raw, LABEL.p2.raw …; for what is in them
-mount those. Owners are shown by their numbers, as they were where the snapshot was taken.")]
+mount those. Owners are shown by their numbers, as they were where the snapshot was taken."
+)]
 pub(crate) struct MountArgs {
     /// What to show
     #[arg(value_name = "SNAP", required_unless_present = "all")]

@@ -20,7 +20,9 @@ pub(super) fn start(context: &Context<'_>) -> Result<Outcome, Failure> {
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(failed)?;
     let mut line = Vec::new();
     if let Some(stdout) = child.stdout.take() {
-        BufReader::new(stdout).read_until(b'\n', &mut line).map_err(failed)?;
+        BufReader::new(stdout)
+            .read_until(b'\n', &mut line)
+            .map_err(failed)?;
     }
     context.output.bytes(&line)?;
     if line.ends_with(b"\n") {

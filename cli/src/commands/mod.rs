@@ -200,12 +200,14 @@ impl<'c> Context<'c> {
 
     /// An observer; from here on signals ask to stop instead of ending the process.
     fn progress(&self) -> Result<Progress<'c>, Failure> {
-        self.signals().map(|signals| Progress::new(self.output, signals))
+        self.signals()
+            .map(|signals| Progress::new(self.output, signals))
     }
 
     /// The same for what goes on until it is stopped, and gets no further by it.
     fn watch(&self) -> Result<Progress<'c>, Failure> {
-        self.signals().map(|signals| Progress::without_line(self.output, signals))
+        self.signals()
+            .map(|signals| Progress::without_line(self.output, signals))
     }
 
     fn signals(&self) -> Result<Signals, Failure> {

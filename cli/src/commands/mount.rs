@@ -50,7 +50,14 @@ pub(super) fn run(context: &Context<'_>, args: &MountArgs) -> Result<Outcome, Fa
     };
     let mounted = snapshot.as_ref().map_or(Mounted::All, Mounted::One);
     let point = &args.point;
-    let report = mount(&library, mounted, point, &options, &progress, &mut is_mounted)?;
+    let report = mount(
+        &library,
+        mounted,
+        point,
+        &options,
+        &progress,
+        &mut is_mounted,
+    )?;
     let problems = progress.finish();
     if context.output.is_json() {
         let summary = MountSummary::of(snapshot.as_ref(), &problems, report.problems);
@@ -74,7 +81,9 @@ fn tell(
             None => "all snapshots".to_owned(),
         };
         let point = escape::path(point);
-        output.line(&format!("{what} mounted on {point}; umount {point} ends it"))?;
+        output.line(&format!(
+            "{what} mounted on {point}; umount {point} ends it"
+        ))?;
     }
     output.flush()
 }

@@ -173,7 +173,10 @@ pub fn blocks_of(bytes: u64) -> u64 {
 pub fn allocated(view: &dyn View) -> Result<u64> {
     let (len, mut at, mut data) = (view.len(), 0, 0_u64);
     while at < len && data < COUNTED_DATA_MAX {
-        let pieces = view.map(at..len.min(at.saturating_add(MAP_STRETCH_LEN)), MAP_PIECES_MAX)?;
+        let pieces = view.map(
+            at..len.min(at.saturating_add(MAP_STRETCH_LEN)),
+            MAP_PIECES_MAX,
+        )?;
         for piece in &pieces {
             if piece.kind != RangeKind::Hole {
                 data += piece.range.end - piece.range.start;
@@ -199,7 +202,10 @@ pub fn seek(view: &dyn View, offset: u64, hole: bool) -> Result<Option<u64>> {
         return Ok(None);
     }
     while at < len {
-        let pieces = view.map(at..len.min(at.saturating_add(MAP_STRETCH_LEN)), MAP_PIECES_MAX)?;
+        let pieces = view.map(
+            at..len.min(at.saturating_add(MAP_STRETCH_LEN)),
+            MAP_PIECES_MAX,
+        )?;
         let is_wanted = |kind| (kind == RangeKind::Hole) == hole;
         if let Some(found) = pieces.iter().find(|piece| is_wanted(piece.kind)) {
             return Ok(Some(found.range.start));

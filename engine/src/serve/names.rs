@@ -276,7 +276,10 @@ mod tests {
     fn listed(names: &Names, folder: u64, position: u64) -> Vec<(String, u64)> {
         let mut found = Vec::new();
         let mut each = |child: &Child<'_>| {
-            found.push((String::from_utf8_lossy(child.name).into_owned(), child.number));
+            found.push((
+                String::from_utf8_lossy(child.name).into_owned(),
+                child.number,
+            ));
             true
         };
         names.children(folder, position, &mut each).unwrap();
@@ -299,13 +302,19 @@ mod tests {
         let a = names.child(ROOT, b"a").unwrap().unwrap();
         let b = names.child(a, b"b").unwrap().unwrap();
         let d = names.child(a, b"d").unwrap().unwrap();
-        assert_eq!((names.parent(b).unwrap(), names.parent(a).unwrap()), (a, ROOT));
+        assert_eq!(
+            (names.parent(b).unwrap(), names.parent(a).unwrap()),
+            (a, ROOT)
+        );
         assert_eq!(names.target(d).unwrap(), b"2");
         assert_eq!(names.path(b), b"a/b");
         assert_eq!(names.child(a, b"none").unwrap(), None);
         assert!(names.child(d, b"x").is_err() && names.target(a).is_err());
         let attributes = names.attributes(a).unwrap();
-        assert_eq!((attributes.kind, attributes.uid, attributes.gid), (Kind::Folder, 7, 8));
+        assert_eq!(
+            (attributes.kind, attributes.uid, attributes.gid),
+            (Kind::Folder, 7, 8)
+        );
     }
 
     #[test]
@@ -313,7 +322,9 @@ mod tests {
         let mut builder = TableBuilder::default();
         let time = Timestamp::default();
         let mut table = |paths: &[&str]| {
-            paths.iter().for_each(|path| builder.add(path.as_bytes(), time, link("x")));
+            paths
+                .iter()
+                .for_each(|path| builder.add(path.as_bytes(), time, link("x")));
             builder.finish(time)
         };
         let names = Names::changing(table(&["s/1", "s/2", "s/3"]), (0, 0));

@@ -125,7 +125,9 @@ impl Showcase {
         if root.root_type == RootType::Tree {
             let files: Arc<dyn Files> = Arc::new(self.folder(root)?);
             // Of a folder that is lost this is all that is known; who enters it is told.
-            let kind = files.attributes(ROOT).map_or(Kind::Folder, |root| root.kind);
+            let kind = files
+                .attributes(ROOT)
+                .map_or(Kind::Folder, |root| root.kind);
             let tree = Named::Tree(Arc::new(Ready(files)), kind);
             builder.add(&free(builder, path), time, tree);
             return Ok(());
@@ -136,7 +138,9 @@ impl Showcase {
         let layout = root.volume.as_ref().map(|volume| &volume.layout);
         let partitions = layout.map_or(&[][..], |layout| &layout.partitions);
         for one in partitions.iter().filter(|one| is_whole(one, root.bytes)) {
-            let part = self.library.volume(root, Some(one.offset..one.offset + one.len))?;
+            let part = self
+                .library
+                .volume(root, Some(one.offset..one.offset + one.len))?;
             let suffix = format!(".p{}.raw", one.number);
             let name = free(builder, [&path, suffix.as_bytes()].concat());
             builder.add(&name, time, Named::Bytes(Arc::new(part)));
@@ -157,7 +161,9 @@ impl Everything {
 
     /// The names of all of `snapshots`, which come in the order of their commits.
     pub fn table(&mut self, snapshots: &[Snapshot]) -> Table {
-        let newest = snapshots.last().map_or_else(Timestamp::default, |last| last.begun);
+        let newest = snapshots
+            .last()
+            .map_or_else(Timestamp::default, |last| last.begun);
         for folder in [&b"hosts"[..], b"ids", b"tags"] {
             self.builder.add_folder(folder, newest);
         }
@@ -253,7 +259,8 @@ impl MountedTree for Later {
 /// True if a path of folders leads to `name` through `other`, or they are the same but for slashes.
 fn lies_in(name: &[u8], other: &[u8]) -> bool {
     let rest = below_slash(name).strip_prefix(below_slash(other));
-    name != other && rest.is_some_and(|rest| below_slash(other).is_empty() || rest.first() == Some(&b'/'))
+    name != other
+        && rest.is_some_and(|rest| below_slash(other).is_empty() || rest.first() == Some(&b'/'))
 }
 
 /// An absolute path as seen from `/`; a label as it is. The root itself has a name of its own.

@@ -153,7 +153,10 @@ impl FolderView {
         let found = self.leaf_about(path).map_err(|lost| lost.error)?;
         let Found { leaf, start, .. } = found;
         let index = leaf.index_of(path);
-        let is_there = leaf.items.get(index).is_some_and(|item| item.path() == *path);
+        let is_there = leaf
+            .items
+            .get(index)
+            .is_some_and(|item| item.path() == *path);
         Ok(is_there.then(|| (start + index as u64, Item { leaf, index })))
     }
 
@@ -168,7 +171,8 @@ impl FolderView {
 
     fn leader(&self, item: &TreeItem, leader: &TreePath) -> Result<(u64, Item)> {
         let found = self.find(leader)?;
-        let found = found.filter(|(_, item)| !matches!(item.entry.node, Node::HardLink(_) | Node::Folder));
+        let found =
+            found.filter(|(_, item)| !matches!(item.entry.node, Node::HardLink(_) | Node::Folder));
         found.ok_or_else(|| {
             let path = walk::absolute_path(&self.root, &item.path());
             let detail = format!("is a hard link to {leader}, which is no file");
@@ -190,12 +194,7 @@ impl FolderView {
     }
 
     /// Tells a child of a folder: the entry `number` of a leaf.
-    fn give(
-        &self,
-        number: u64,
-        item: &TreeItem,
-        each: &mut dyn FnMut(&Child<'_>) -> bool,
-    ) -> bool {
+    fn give(&self, number: u64, item: &TreeItem, each: &mut dyn FnMut(&Child<'_>) -> bool) -> bool {
         let mut child = Child {
             name: &item.entry.name,
             number,

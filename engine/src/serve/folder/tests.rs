@@ -83,7 +83,9 @@ fn expected(tree: &SampleTree) -> BTreeSet<Vec<u8>> {
 }
 
 fn number_of(view: &FolderView, path: &str) -> Option<u64> {
-    path.split('/').try_fold(ROOT, |folder, name| view.child(folder, name.as_bytes()).unwrap())
+    path.split('/').try_fold(ROOT, |folder, name| {
+        view.child(folder, name.as_bytes()).unwrap()
+    })
 }
 
 #[test]
@@ -93,7 +95,10 @@ fn a_walk_by_listings_finds_every_entry_and_paths_lead_to_the_same_numbers() {
         let view = view_with(&tree, pages_bytes);
         let (found, lost) = walk_all(&view);
         assert!(lost.is_empty());
-        assert_eq!(found.keys().cloned().collect::<BTreeSet<_>>(), expected(&tree));
+        assert_eq!(
+            found.keys().cloned().collect::<BTreeSet<_>>(),
+            expected(&tree)
+        );
         let numbers: BTreeSet<_> = found.values().collect();
         assert_eq!(numbers.len(), found.len());
         for (path, &number) in found.iter().step_by(37) {
@@ -126,7 +131,10 @@ fn a_listing_may_stop_and_go_on_at_any_entry() {
 #[test]
 fn every_kind_of_entry_is_shown_as_what_it_is() {
     let mut tree = SampleTree::new();
-    let number = DeviceNumber { major: 8, minor: 300 };
+    let number = DeviceNumber {
+        major: 8,
+        minor: 300,
+    };
     tree.file("folder/file", b"content".to_vec())
         .node("link", Node::Symlink(b"else/where".to_vec()))
         .node("disk", Node::BlockDevice(number))
@@ -139,7 +147,10 @@ fn every_kind_of_entry_is_shown_as_what_it_is() {
         view.attributes(number).unwrap()
     };
     let file = attributes("folder/file");
-    assert_eq!((file.kind, file.len, file.blocks, file.links), (Kind::File, 7, 1, 1));
+    assert_eq!(
+        (file.kind, file.len, file.blocks, file.links),
+        (Kind::File, 7, 1, 1)
+    );
     assert_eq!(file.mode, 0o4751);
     assert_eq!(attributes("link").len, 10);
     assert_eq!(attributes("disk").kind, Kind::BlockDevice(number));
@@ -244,7 +255,9 @@ fn a_lost_page_fails_the_listings_that_need_it_and_no_other() {
         let mut children: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
         for path in found.keys() {
             let cut = path.iter().rposition(|&byte| byte == b'/');
-            *children.entry(path[..cut.unwrap_or(0)].to_vec()).or_default() += 1;
+            *children
+                .entry(path[..cut.unwrap_or(0)].to_vec())
+                .or_default() += 1;
         }
         for (folder, count) in children {
             assert_eq!(count, below(&folder), "{}", folder.escape_ascii());
@@ -275,7 +288,11 @@ fn a_walk_over_the_whole_tree_reads_each_page_once() {
     walk_all(&view);
     let reads = backend.tally(Verb::GetRange, Subject::Kind(ObjectKind::Pack));
     let inner = leaves / 8 + u64::from(root.level);
-    assert!((leaves..=leaves + inner).contains(&reads.calls), "{} of {leaves}", reads.calls);
+    assert!(
+        (leaves..=leaves + inner).contains(&reads.calls),
+        "{} of {leaves}",
+        reads.calls
+    );
 }
 
 #[test]

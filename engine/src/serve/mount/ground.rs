@@ -28,7 +28,10 @@ pub(super) fn check(path: &Path) -> Result<()> {
             return refuse(ErrorKind::AlreadyExists, detail);
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return refuse(ErrorKind::NotFound, "is not there; make it with mkdir".to_owned());
+            return refuse(
+                ErrorKind::NotFound,
+                "is not there; make it with mkdir".to_owned(),
+            );
         }
         Err(error) => {
             let place = Place::Path(path.to_owned());
@@ -53,7 +56,8 @@ fn device(path: &Path) -> Result<()> {
     match point::at(path) {
         Ok(_) => Ok(()),
         Err(_) => {
-            let detail = "is not there; load the module (modprobe fuse), or give the container this device";
+            let detail =
+                "is not there; load the module (modprobe fuse), or give the container this device";
             let place = Place::Path(path.to_owned());
             Err(Error::new(ErrorKind::NotFound, place, detail))
         }

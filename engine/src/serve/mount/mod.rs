@@ -137,7 +137,10 @@ impl MountOptions {
     fn owner(&self) -> (u32, u32) {
         let user = || rustix::process::getuid().as_raw();
         let group = || rustix::process::getgid().as_raw();
-        (self.uid.unwrap_or_else(user), self.gid.unwrap_or_else(group))
+        (
+            self.uid.unwrap_or_else(user),
+            self.gid.unwrap_or_else(group),
+        )
     }
 
     fn config(&self) -> Config {
@@ -151,7 +154,11 @@ impl MountOptions {
             // The variant of this name is left out where no helper program mounts.
             MountOption::CUSTOM("subtype=blockstore".to_owned()),
         ];
-        config.acl = if self.allow_other { SessionACL::All } else { SessionACL::Owner };
+        config.acl = if self.allow_other {
+            SessionACL::All
+        } else {
+            SessionACL::Owner
+        };
         config.n_threads = Some(self.threads.max(THREADS_MIN));
         config.clone_fd = true;
         config

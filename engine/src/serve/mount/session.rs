@@ -103,7 +103,8 @@ impl Session {
         }
         let node = self.inodes.node(inode.0);
         let path = node.map(|node| node.files.path(node.number));
-        self.problems.tell(inode.0, &path.unwrap_or_default(), error);
+        self.problems
+            .tell(inode.0, &path.unwrap_or_default(), error);
         Errno::EIO
     }
 
@@ -168,7 +169,12 @@ impl Session {
                 let attr = self.attr(inode, &attributes);
                 let next = if name.len() == 1 { 1 } else { DOTS };
                 let ttl = Duration::ZERO;
-                if !add(&Listed { name, next, attr, ttl }) {
+                if !add(&Listed {
+                    name,
+                    next,
+                    attr,
+                    ttl,
+                }) {
                     return Ok(());
                 }
                 given += 1;
@@ -202,7 +208,11 @@ impl Session {
 
     /// For how long what is said of the children of a folder holds.
     fn ttl(&self, folder: &Node) -> Duration {
-        if folder.files.is_fixed() { FOR_EVER } else { FOR_NOW }
+        if folder.files.is_fixed() {
+            FOR_EVER
+        } else {
+            FOR_NOW
+        }
     }
 
     fn xattr(&self, inode: INodeNo, name: &OsStr) -> Result<Option<Vec<u8>>> {
@@ -251,7 +261,8 @@ impl Filesystem for Session {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
         let offered = config.capabilities();
         self.without_open = offered.contains(InitFlags::FUSE_NO_OPEN_SUPPORT);
-        self.without_opendir = self.is_fixed && offered.contains(InitFlags::FUSE_NO_OPENDIR_SUPPORT);
+        self.without_opendir =
+            self.is_fixed && offered.contains(InitFlags::FUSE_NO_OPENDIR_SUPPORT);
         let mut wanted = InitFlags::FUSE_DO_READDIRPLUS
             | InitFlags::FUSE_PARALLEL_DIROPS
             | InitFlags::FUSE_ASYNC_DIO;
@@ -389,7 +400,14 @@ impl Filesystem for Session {
     ) {
         let mut add = |one: &Listed<'_>| {
             let name = OsStr::from_bytes(one.name);
-            !reply.add(one.attr.ino, one.next, name, &one.ttl, &one.attr, Generation(0))
+            !reply.add(
+                one.attr.ino,
+                one.next,
+                name,
+                &one.ttl,
+                &one.attr,
+                Generation(0),
+            )
         };
         match self.list(inode, offset, &mut add) {
             Ok(()) => reply.ok(),
@@ -400,7 +418,16 @@ impl Filesystem for Session {
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
         let blocks = self.totals.bytes.div_ceil(UNIT_LEN.into());
         let name_len = NAME_LEN_LIMIT as u32;
-        reply.statfs(blocks, 0, 0, self.totals.entries, 0, UNIT_LEN, name_len, UNIT_LEN);
+        reply.statfs(
+            blocks,
+            0,
+            0,
+            self.totals.entries,
+            0,
+            UNIT_LEN,
+            name_len,
+            UNIT_LEN,
+        );
     }
 
     fn getxattr(&self, _: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {

@@ -54,7 +54,10 @@ fn a_tree_in_the_place_of_a_node_has_inodes_of_its_own_and_leads_back() {
     let outer = names(&[("here/one", tree()), ("here/two", tree())]);
     let inodes = Inodes::new(outer);
     let root = inodes.node(1).unwrap();
-    assert_eq!((root.number, root.inode(), root.parent().unwrap()), (ROOT, 1, 1));
+    assert_eq!(
+        (root.number, root.inode(), root.parent().unwrap()),
+        (ROOT, 1, 1)
+    );
     let here = root.files.child(ROOT, b"here").unwrap().unwrap();
     let here = inodes.node(inodes.inode_in(&root, here).unwrap()).unwrap();
     let mut seen = Vec::new();
@@ -63,7 +66,10 @@ fn a_tree_in_the_place_of_a_node_has_inodes_of_its_own_and_leads_back() {
         let inode = inodes.inode_in(&here, number).unwrap();
         assert_eq!(inodes.inode_in(&here, number).unwrap(), inode);
         let top = inodes.node(inode).unwrap();
-        assert_eq!((top.number, top.inode(), top.parent().unwrap()), (ROOT, inode, here.inode()));
+        assert_eq!(
+            (top.number, top.inode(), top.parent().unwrap()),
+            (ROOT, inode, here.inode())
+        );
         let leaf = top.files.child(ROOT, b"b").unwrap().unwrap();
         let leaf = inodes.inode_in(&top, leaf).unwrap();
         assert_eq!(inodes.node(leaf).unwrap().inode(), leaf);
@@ -110,7 +116,9 @@ fn views_are_opened_again_only_once_many_others_were() {
             Ok(Arc::new(Bytes(inode as u8)))
         };
         let view = opened.view(inode, open).unwrap();
-        opened.read(&*view, 0, 1, |read| assert_eq!(read.unwrap(), [inode as u8]));
+        opened.read(&*view, 0, 1, |read| {
+            assert_eq!(read.unwrap(), [inode as u8])
+        });
     };
     for inode in 0..100_u64 {
         view(inode);
@@ -155,7 +163,11 @@ fn a_place_that_is_no_mount_point_is_refused_in_words() {
     let file = folder.path().join("file");
     std::fs::write(&file, "x").unwrap();
     for (path, kind, words) in [
-        (folder.path().to_owned(), ErrorKind::InvalidInput, "not an empty folder"),
+        (
+            folder.path().to_owned(),
+            ErrorKind::InvalidInput,
+            "not an empty folder",
+        ),
         (file, ErrorKind::InvalidInput, "not a folder"),
         (folder.path().join("none"), ErrorKind::NotFound, "mkdir"),
     ] {
