@@ -4,6 +4,7 @@
 //! mod        attaches, waits, detaches: the life of a mount
 //! ground     what may stand in the way of a mount, told before it is tried
 //! session    what the kernel asks, answered
+//! attr       attributes in its terms
 //! inodes     inode numbers: a tree and a number in it
 //! opened     views that are in use, and buffers to read into
 //! problems   what could not be read, told once
@@ -14,6 +15,7 @@
 //! No request is remembered and no file is open: every answer follows from the number of an inode.
 //! Deliberately absent: threads of our own (those of `fuser` read requests), and any writing.
 
+mod attr;
 mod ground;
 mod inodes;
 mod opened;

@@ -7,20 +7,20 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use fuser::{
-    Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
+    Errno, FileAttr, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
     KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
     ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyXattr, Request,
 };
 
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::format::entry::{DeviceNumber, Timestamp};
 use crate::format::snapshot::Snapshot;
 use crate::limits::NAME_LEN_LIMIT;
-use crate::serve::files::{self, Attributes, Child, Files, Kind};
+use crate::serve::files::{self, Attributes, Child, Files};
 use crate::serve::mount::MountOptions;
+use crate::serve::mount::attr;
 use crate::serve::mount::inodes::{Inodes, Node};
 use crate::serve::mount::opened::Opened;
 use crate::serve::mount::problems::Problems;
@@ -34,8 +34,6 @@ const FOR_NOW: Duration = Duration::from_secs(1);
 const BACKGROUND_MAX: u16 = 64;
 /// Entries of `.` and `..` come before the children.
 const DOTS: u64 = 2;
-/// What `stat` recommends to read at once, bytes.
-const READ_LEN: u32 = 128 * 1024;
 /// Unit of what `df` shows, bytes.
 const UNIT_LEN: u32 = 4_096;
 /// `whence` of `lseek`.
@@ -109,24 +107,8 @@ impl Session {
     }
 
     fn attr(&self, inode: u64, attributes: &Attributes) -> FileAttr {
-        let time = system_time(attributes.mtime);
-        FileAttr {
-            ino: INodeNo(inode),
-            size: attributes.len,
-            blocks: attributes.blocks,
-            atime: time,
-            mtime: time,
-            ctime: time,
-            crtime: time,
-            kind: file_type(attributes.kind),
-            perm: attributes.mode,
-            nlink: attributes.links,
-            uid: self.options.uid.unwrap_or(attributes.uid),
-            gid: self.options.gid.unwrap_or(attributes.gid),
-            rdev: device_number(attributes.kind),
-            blksize: READ_LEN,
-            flags: 0,
-        }
+        let owner = (self.options.uid, self.options.gid);
+        attr::of(inode, attributes, owner)
     }
 
     /// A child of a folder; nothing if there is none.
@@ -285,7 +267,9 @@ impl Filesystem for Session {
         let found = folder.and_then(|folder| Ok((self.ttl(&folder), self.find(&folder, name)?)));
         match found {
             Ok((ttl, Some(attr))) => reply.entry(&ttl, &attr, Generation(0)),
-            Ok((ttl, None)) if ttl == FOR_EVER => reply.entry(&ttl, &nothing(), Generation(0)),
+            Ok((ttl, None)) if ttl == FOR_EVER => {
+                reply.entry(&ttl, &attr::nothing(), Generation(0))
+            }
             Ok((_, None)) => reply.error(Errno::ENOENT),
             Err(error) if error.kind() == ErrorKind::InvalidInput => reply.error(Errno::ENOTDIR),
             Err(error) => reply.error(self.errno(parent, &error)),
@@ -454,58 +438,4 @@ fn reply_xattr(reply: ReplyXattr, value: &[u8], size: u32) {
         size if size < len => reply.error(Errno::ERANGE),
         _ => reply.data(value),
     }
-}
-
-/// What says that a name stands for nothing, and lets the kernel remember that.
-fn nothing() -> FileAttr {
-    let time = SystemTime::UNIX_EPOCH;
-    FileAttr {
-        ino: INodeNo(0),
-        size: 0,
-        blocks: 0,
-        atime: time,
-        mtime: time,
-        ctime: time,
-        crtime: time,
-        kind: FileType::RegularFile,
-        perm: 0,
-        nlink: 0,
-        uid: 0,
-        gid: 0,
-        rdev: 0,
-        blksize: 0,
-        flags: 0,
-    }
-}
-
-fn file_type(kind: Kind) -> FileType {
-    match kind {
-        Kind::File => FileType::RegularFile,
-        Kind::Folder => FileType::Directory,
-        Kind::Symlink => FileType::Symlink,
-        Kind::Fifo => FileType::NamedPipe,
-        Kind::Socket => FileType::Socket,
-        Kind::CharDevice(_) => FileType::CharDevice,
-        Kind::BlockDevice(_) => FileType::BlockDevice,
-    }
-}
-
-/// As the kernel packs it: 12 bits of the major number between 20 of the minor.
-pub(super) fn device_number(kind: Kind) -> u32 {
-    let (Kind::CharDevice(number) | Kind::BlockDevice(number)) = kind else {
-        return 0;
-    };
-    let DeviceNumber { major, minor } = number;
-    (minor & 0xff) | ((major & 0xfff) << 8) | ((minor & 0xf_ff00) << 12)
-}
-
-/// The time, or the nearest that can be said.
-pub(super) fn system_time(time: Timestamp) -> SystemTime {
-    let (epoch, seconds) = (SystemTime::UNIX_EPOCH, time.seconds.unsigned_abs());
-    let whole = match time.seconds {
-        0.. => epoch.checked_add(Duration::from_secs(seconds)),
-        _ => epoch.checked_sub(Duration::from_secs(seconds)),
-    };
-    let exact = whole.and_then(|whole| whole.checked_add(Duration::new(0, time.nanoseconds)));
-    exact.unwrap_or(epoch)
 }

@@ -132,7 +132,7 @@ fn views_are_opened_again_only_once_many_others_were() {
 #[test]
 fn times_and_devices_reach_the_kernel_as_they_were() {
     let time = |seconds, nanoseconds| {
-        let time = session::system_time(Timestamp {
+        let time = attr::system_time(Timestamp {
             seconds,
             nanoseconds,
         });
@@ -147,14 +147,14 @@ fn times_and_devices_reach_the_kernel_as_they_were() {
         time(seconds, 999_999_999); // anything but a panic
     }
     let device = |major, minor| {
-        session::device_number(Kind::CharDevice(crate::format::entry::DeviceNumber {
+        attr::device_number(Kind::CharDevice(crate::format::entry::DeviceNumber {
             major,
             minor,
         }))
     };
     assert_eq!(device(8, 1), 0x801);
     assert_eq!(device(259, 0x12345), 0x1231_0345);
-    assert_eq!(session::device_number(Kind::File), 0);
+    assert_eq!(attr::device_number(Kind::File), 0);
 }
 
 #[test]
