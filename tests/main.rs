@@ -19,6 +19,7 @@ mod full_disk;
 mod kill;
 mod media;
 mod merge;
+mod mounted;
 mod roundtrip;
 mod scale;
 mod scene;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use blockstore::format::entry::Timestamp;
@@ -28,7 +29,12 @@ pub(crate) struct Environment {
     pub(crate) temporary: PathBuf,
     /// Where caches of this user lie, by `XDG_CACHE_HOME` or `HOME`.
     pub(crate) user_caches: Option<PathBuf>,
+    /// True of a process that was started to go on in the background.
+    pub(crate) is_in_background: bool,
 }
+
+/// Tells a process that it is to go on in the background.
+const IN_BACKGROUND: &str = "BLOCKSTORE_IN_BACKGROUND";
 
 impl Environment {
     pub(crate) fn read() -> Self {
@@ -45,8 +51,18 @@ impl Environment {
                 .map(PathBuf::from)
                 .or_else(|| Some(PathBuf::from(read("HOME")?).join(".cache")))
                 .filter(|path| path.is_absolute()),
+            is_in_background: read(IN_BACKGROUND).is_some(),
         }
     }
+}
+
+/// This command line again, to go on in the background.
+pub(crate) fn this_command() -> std::io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .args(std::env::args_os().skip(1))
+        .env(IN_BACKGROUND, "1");
+    Ok(command)
 }
 
 /// Name of this machine.

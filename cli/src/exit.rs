@@ -59,6 +59,8 @@ pub(crate) enum Failure {
     Local(String, io::Error),
     /// The result could not be written.
     Output(io::Error),
+    /// Another process has told why, and ended with this code.
+    Told(u8),
 }
 
 impl From<Error> for Failure {
@@ -76,6 +78,7 @@ pub(crate) fn finish(output: &Output, result: Result<Outcome, Failure>) -> ExitC
         Ok(Outcome::Done) => Code::Done,
         Ok(Outcome::Problems) => Code::Problems,
         Ok(Outcome::Damage) => Code::Damage,
+        Err(Failure::Told(code)) => return ExitCode::from(code),
         Err(failure) => {
             output.failure(&failure.report());
             failure.code()
@@ -108,7 +111,7 @@ impl Failure {
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::Usage(_) => Code::Usage,
-            Self::Local(..) | Self::Output(_) => Code::Failed,
+            Self::Local(..) | Self::Output(_) | Self::Told(_) => Code::Failed,
             Self::Open(error) if error.kind() == ErrorKind::NotFound => Code::NoRepository,
             Self::Open(error) | Self::Engine(error) => match (error.kind(), error.place()) {
                 (ErrorKind::NotFound, Place::Repository) => Code::NoRepository,
@@ -128,6 +131,7 @@ impl Failure {
             Self::Usage(detail) => detail.clone(),
             Self::Local(what, cause) => format!("{what}: {cause}"),
             Self::Output(cause) => format!("output: cannot be written: {cause}"),
+            Self::Told(code) => format!("another process ended with code {code}"),
         };
         let advice = self
             .advice()
@@ -142,7 +146,7 @@ impl Failure {
     fn kind(&self) -> &'static str {
         match self {
             Self::Usage(_) => "usage",
-            Self::Local(..) | Self::Output(_) => "io",
+            Self::Local(..) | Self::Output(_) | Self::Told(_) => "io",
             Self::Engine(error) | Self::Open(error) => kind_word(error.kind()),
         }
     }

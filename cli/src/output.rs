@@ -167,10 +167,10 @@ pub(crate) fn through_engine(failure: Failure) -> Error {
         Failure::Output(error) | Failure::Local(_, error) => {
             Error::io(Place::Argument("output"), "cannot be written", error)
         }
-        Failure::Usage(detail) => Error::io(
+        failure @ (Failure::Usage(_) | Failure::Told(_)) => Error::io(
             Place::Argument("output"),
             "cannot be written",
-            io::Error::other(detail),
+            io::Error::other(failure.report().error),
         ),
     }
 }

@@ -44,13 +44,18 @@ pub(crate) struct Problems {
 
 impl<'o> Progress<'o> {
     pub(crate) fn new(output: &'o Output, signals: Signals) -> Self {
-        let tally = Arc::new(Tally::new());
-        let line = output.shows_progress().then(|| draw(&tally));
+        let mut progress = Self::without_line(output, signals);
+        progress.line = output.shows_progress().then(|| draw(&progress.tally));
+        progress
+    }
+
+    /// One that draws nothing.
+    pub(crate) fn without_line(output: &'o Output, signals: Signals) -> Self {
         Self {
             output,
             signals,
-            tally,
-            line,
+            tally: Arc::new(Tally::new()),
+            line: None,
             problems: Mutex::default(),
             problem_count: AtomicU64::new(0),
         }

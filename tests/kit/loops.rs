@@ -26,6 +26,19 @@ impl Loop {
         Self::with(&[], image)
     }
 
+    /// A device that is this file and cannot be written.
+    pub fn read_only(image: &Path) -> Option<Self> {
+        Self::with(&["--read-only"], image)
+    }
+
+    /// A device that is a range of this file and cannot be written.
+    pub fn read_only_part(image: &Path, range: &Range<u64>) -> Option<Self> {
+        let (offset, len) = (range.start, range.end - range.start);
+        let (offset, len) = (offset.to_string(), len.to_string());
+        let words = ["--read-only", "--offset", &offset, "--sizelimit", &len];
+        Self::with(&words, image)
+    }
+
     /// A device with logical sectors of so many bytes.
     pub fn of_sectors(image: &Path, sector_len: u32) -> Option<Self> {
         Self::with(&["--sector-size", &sector_len.to_string()], image)

@@ -4,6 +4,7 @@ pub mod ballast;
 pub mod cli;
 pub mod compare;
 pub mod disk;
+pub mod fuse;
 pub mod generate;
 pub mod loops;
 pub mod mount;

@@ -88,6 +88,11 @@ impl Mounted {
         Self::mount(&[], device, workspace.folder(name))
     }
 
+    /// The same, for reading.
+    pub fn read_only(workspace: &Workspace, name: &str, device: &Path) -> Option<Self> {
+        Self::mount(&["-o", "ro"], device, workspace.folder(name))
+    }
+
     /// Unmounts it at once, so that all of it is on its device.
     pub fn unmount(self) {
         let unmounted = Command::new("umount").arg(&self.0).status();

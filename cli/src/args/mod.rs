@@ -5,6 +5,7 @@
 mod bench;
 mod boot;
 mod location;
+mod mount;
 mod retention;
 mod serve;
 mod size;
@@ -19,6 +20,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use bench::{BenchArgs, BenchPart};
 pub(crate) use boot::{Accelerator, BootArgs, Bus, Firmware};
 pub(crate) use location::Location;
+pub(crate) use mount::MountArgs;
 pub(crate) use retention::{ForgetArgs, KeepArgs, Moment, ProtectArgs, UndeleteArgs};
 pub(crate) use serve::{ServeArgs, ServeNbdArgs, ServeWay};
 pub(crate) use size::ByteSize;
@@ -126,6 +128,7 @@ pub(crate) enum Command {
     Cat(CatArgs),
     Map(MapArgs),
     Restore(RestoreArgs),
+    Mount(MountArgs),
     Export(ExportArgs),
     Serve(ServeArgs),
     Diff(DiffArgs),
@@ -176,6 +179,24 @@ mod tests {
     }
 
     #[test]
+    fn a_mount_is_of_a_snapshot_or_of_all() {
+        for (line, snapshot) in [
+            ("mount latest /m", Some("latest")),
+            ("mount --all /m", None),
+        ] {
+            let words = std::iter::once("blockstore").chain(line.split(' '));
+            let Command::Mount(args) = Cli::try_parse_from(words).unwrap().command else {
+                panic!("{line} is a mount");
+            };
+            assert_eq!(
+                (args.snapshot.as_deref(), args.all),
+                (snapshot, snapshot.is_none())
+            );
+            assert_eq!(args.point, std::path::Path::new("/m"));
+        }
+    }
+
+    #[test]
     fn options_that_contradict_each_other_are_refused() {
         for line in [
             "snapshot --full --parent latest /x",
@@ -191,6 +212,9 @@ mod tests {
             "undelete",
             "protect latest",
             "restore latest",
+            "mount latest",
+            "mount --all",
+            "mount --all latest /m",
             "bench /x --generate 1G",
             "bench --generate 1G --limit 1G",
             "bench --only everything",

@@ -1,5 +1,6 @@
 //! Commands: arguments to options, one call of the engine, its report to the output.
 
+mod background;
 mod bench;
 mod boot;
 mod cat;
@@ -16,6 +17,7 @@ mod ls;
 mod ls_volumes;
 mod map;
 mod merge;
+mod mount;
 mod protect;
 mod prune;
 mod repair;
@@ -64,6 +66,7 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Outcome, Failure> {
         Command::Cat(args) => cat::run(&context, args),
         Command::Map(args) => map::run(&context, args),
         Command::Restore(args) => restore::run(&context, args),
+        Command::Mount(args) => mount::run(&context, args),
         Command::Export(args) => export::run(&context, args),
         Command::Serve(args) => serve::run(&context, args),
         Command::Diff(args) => diff::run(&context, args),
@@ -213,8 +216,18 @@ impl<'c> Context<'c> {
 
     /// An observer; from here on signals ask to stop instead of ending the process.
     fn progress(&self) -> Result<Progress<'c>, Failure> {
+        self.signals()
+            .map(|signals| Progress::new(self.output, signals))
+    }
+
+    /// The same for what goes on until it is stopped, and gets no further by it.
+    fn watch(&self) -> Result<Progress<'c>, Failure> {
+        self.signals()
+            .map(|signals| Progress::without_line(self.output, signals))
+    }
+
+    fn signals(&self) -> Result<Signals, Failure> {
         let failed = |error| Failure::Local("signals cannot be caught".to_owned(), error);
-        let signals = Signals::install().map_err(failed)?;
-        Ok(Progress::new(self.output, signals))
+        Signals::install().map_err(failed)
     }
 }

@@ -5,6 +5,7 @@
 //! second field.
 
 mod bench;
+mod mount;
 mod ranges;
 mod retention;
 mod serve;
@@ -29,6 +30,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 pub(crate) use self::bench::BenchSummary;
+pub(crate) use self::mount::{MountLine, MountSummary};
 use self::ranges::LostBytes;
 pub(crate) use self::ranges::{DirtyRange, MapEntry, RangeLine, RootLine, VolumeLine};
 pub(crate) use self::retention::{ForgetSummary, ListedSnapshot, ProtectSummary, UndeleteSummary};
@@ -867,6 +869,8 @@ mod tests {
                 "restore",
                 value(RestoreSummary::of(&snapshot, &restored, &problems, took)),
             ),
+            ("mount", value(MountLine::of(b"/m\xff", Some(&snapshot)))),
+            ("mount", value(MountSummary::of(None, &problems, 3))),
             ("map", value(MapEntry::of(&mapped))),
             ("diff", value(DirtyRange::of(&different))),
             ("diff", value(RangeLine::of(b"\xff", &different))),

@@ -123,6 +123,11 @@ impl<'r> ChunkReader<'r> {
         self.known.look_for(self.repository, gone)
     }
 
+    /// Finds what was stored since this reader began: for one that outlives snapshots.
+    pub(crate) fn look_again(&self) -> Result<()> {
+        self.known.look_again(self.repository)
+    }
+
     fn look_once(&self) -> Result<()> {
         self.known.look_once(self.repository)?;
         self.index.ensure_whole()

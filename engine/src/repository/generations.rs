@@ -124,6 +124,11 @@ impl<'r> Generations<'r> {
         Ok(())
     }
 
+    /// Looks again, whatever was looked for before: for what was committed meanwhile.
+    pub(crate) fn look_again(&self, repository: &Repository) -> Result<()> {
+        self.look(repository, &mut self.looking.lock())
+    }
+
     fn look(&self, repository: &Repository, looking: &mut Option<Known>) -> Result<()> {
         let mut known = match looking {
             Some(known) => known.clone(),

@@ -1,22 +1,38 @@
 //! Read-at views of a snapshot: what is stored is used without being restored.
 //!
 //! A [`View`] is the bytes of one content: a file of a folder, a volume, a partition. Everything that opens a
-//! snapshot in place reads through one: `nbd` gives it to other programs as a disk,
-//! and `overlay` keeps what is written over it.
+//! snapshot in place reads through one. [`Files`] are a tree of such: a captured folder, or what a whole
+//! snapshot looks like.
 //!
+//! ```text
+//! view, library     bytes at offsets, and the memory that all views share
+//! files             what a tree of files says of itself
+//! folder, names     a captured folder, and folders that nobody captured
+//! shown             what snapshots look like, made of these
+//! mount             (feature `fuse`) all of it as a file system of this machine
+//! nbd               volumes as disks of other programs
+//! overlay           what is written over a view, and its way into a snapshot
+//! ```
 //! Deliberately absent: verbs that end once their work is done (`operations`).
 
 mod content;
+pub mod files;
+pub mod folder;
 mod frames;
 pub mod library;
+#[cfg(feature = "fuse")]
+pub mod mount;
+pub mod names;
 pub mod nbd;
 pub mod overlay;
 mod pages;
 mod shelf;
+pub mod shown;
 #[cfg(test)]
 mod tests;
 pub mod view;
 
 pub use content::ContentView;
+pub use files::Files;
 pub use library::{Library, LibraryOptions};
 pub use view::View;

@@ -5,6 +5,7 @@
 //! devices   a block device: its values, its partitions, what lies below it and above it
 //! loops     image files that are attached as devices
 //! machine   processor, memory, kernel, and the file system that a path lies on
+//! point     a path that something is to be mounted on
 //! process   whether another process is there
 //! usage     what this process has used of them
 //! ```
@@ -16,6 +17,8 @@ mod devices;
 mod loops;
 mod machine;
 mod mounts;
+#[cfg(feature = "fuse")]
+pub(crate) mod point;
 pub(crate) mod process;
 #[cfg(test)]
 pub(crate) mod tests;

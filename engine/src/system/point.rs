@@ -1,0 +1,28 @@
+//! What is at a path that something is to be mounted on.
+
+use std::io;
+use std::path::Path;
+
+/// What is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Point {
+    /// A folder.
+    Folder {
+        /// Nothing is in it.
+        is_empty: bool,
+    },
+    /// Anything else.
+    Other,
+}
+
+/// What is at `path`; symbolic links are followed.
+pub(crate) fn at(path: &Path) -> io::Result<Point> {
+    if !path.metadata()?.is_dir() {
+        return Ok(Point::Other);
+    }
+    let is_empty = match std::fs::read_dir(path)?.next() {
+        Some(entry) => entry.map(|_| false)?,
+        None => true,
+    };
+    Ok(Point::Folder { is_empty })
+}

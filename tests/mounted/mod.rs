@@ -1,0 +1,28 @@
+//! Snapshots mounted as a file system: what is seen there is what was captured, and a mount comes and
+//! goes whatever happens to it.
+//!
+//! Defends I1 (what is read is what was captured, bit for bit), I3 (no wrong bytes), I9 and I10 (what
+//! cannot be read fails there, and is named).
+
+mod all;
+mod damage;
+mod folders;
+mod life;
+mod volumes;
+
+use std::path::PathBuf;
+
+use blockstore_tests::kit::fuse::Snapshots;
+use blockstore_tests::kit::repository::Taken;
+use blockstore_tests::kit::repository::TestRepository;
+use blockstore_tests::kit::workspace::Workspace;
+
+/// Mounts a snapshot in the workspace.
+#[track_caller]
+fn mounted(workspace: &Workspace, repository: &TestRepository, taken: &Taken) -> Snapshots {
+    Snapshots::mount(repository, &[&taken.id], &point(workspace))
+}
+
+fn point(workspace: &Workspace) -> PathBuf {
+    workspace.folder("mounted")
+}
