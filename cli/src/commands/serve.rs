@@ -11,7 +11,6 @@ use blockstore::operations::select_volume::{SelectedVolume, select_volume};
 use blockstore::repository::Repository;
 use blockstore::repository::snapshots::find;
 use blockstore::serve::View;
-use blockstore::serve::library::{Library, LibraryOptions};
 use blockstore::serve::nbd::{DirtyRanges, NbdContent, NbdExport, NbdServer};
 use blockstore::serve::overlay::{Overlay, OverlayBase};
 
@@ -28,7 +27,6 @@ pub(super) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Outcome, Fa
         return Err(Failure::Usage("--socket or --listen is needed".to_owned()));
     };
     let began = Instant::now();
-    let budget = context.budget()?;
     let repository = Arc::new(context.open()?.repository);
     let chosen = choose(&repository, &args.locations)?;
     if args.writable && chosen.len() > 1 {
@@ -38,11 +36,7 @@ pub(super) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Outcome, Fa
     }
     let names = names(args, &chosen)?;
     let progress = context.progress()?;
-    let options = LibraryOptions {
-        memory: usize::try_from(context.global.memory.0).unwrap_or(usize::MAX),
-        threads: budget.threads,
-    };
-    let library = Library::open(Arc::clone(&repository), options)?;
+    let library = context.library(Arc::clone(&repository))?;
     let mut exports = Vec::new();
     for (one, name) in chosen.iter().zip(names) {
         let volume = one.volume()?;
