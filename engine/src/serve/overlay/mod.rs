@@ -139,7 +139,7 @@ impl Overlay {
     /// # Errors
     /// As [`Self::write_at`].
     pub fn write_zeroes(&self, range: Range<u64>, keeps_space: bool) -> Result<()> {
-        const ZEROS: [u8; OVERLAY_GRAIN_LEN as usize] = [0; OVERLAY_GRAIN_LEN as usize];
+        static ZEROS: [u8; OVERLAY_GRAIN_LEN as usize] = [0; OVERLAY_GRAIN_LEN as usize];
         let range = self.checked(range)?;
         self.each_grain(range, |grain, part| {
             if keeps_space || part != self.grain_range(grain) {
