@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::error::Result;
 use crate::format::id::ChunkId;
+use crate::limits::FRAME_LEN_TARGET;
 use crate::repository::chunks::{ChunkPlace, ChunkReader, FrameBuffers, FrameRef};
 
 /// The frames that were used last.
@@ -19,8 +20,14 @@ pub(super) struct Frames {
     /// Some frame that was being loaded is there now, or failed.
     settled: Condvar,
     buffers: Mutex<Vec<FrameBuffers>>,
+    /// Room for plaintexts, of frames that were let go: memory that is written again costs less than
+    /// memory that the system must give, and stays as much as it is.
+    spare: Mutex<Vec<Vec<u8>>>,
     bytes_max: usize,
 }
+
+/// Rooms that are kept for the next frames.
+const SPARE_MAX: usize = 4;
 
 #[derive(Default)]
 struct State {
@@ -47,6 +54,7 @@ impl Frames {
             state: Mutex::default(),
             settled: Condvar::new(),
             buffers: Mutex::default(),
+            spare: Mutex::default(),
             bytes_max,
         }
     }
@@ -65,7 +73,9 @@ impl Frames {
             }
         }
         state.slots.insert(key, Slot::Loading);
+        let gone = state.make_room(self.bytes_max.saturating_sub(FRAME_LEN_TARGET));
         drop(state);
+        self.reuse(gone);
         let loading = Loading { frames: self, key };
         let frame = Arc::new(self.load(reader, key)?);
         loading.is_there(Arc::clone(&frame));
@@ -77,8 +87,20 @@ impl Frames {
         self.state.lock().slots.contains_key(&key)
     }
 
+    /// Keeps the room of frames that nobody reads any more.
+    fn reuse(&self, gone: Vec<Arc<Frame>>) {
+        let rooms = gone.into_iter().filter_map(Arc::into_inner);
+        let mut spare = self.spare.lock();
+        for frame in rooms {
+            if spare.len() < SPARE_MAX {
+                spare.push(frame.plain);
+            }
+        }
+    }
+
     fn load(&self, reader: &ChunkReader<'_>, key: FrameRef) -> Result<Frame> {
         let mut buffers = self.buffers.lock().pop().unwrap_or_default();
+        buffers.plain = self.spare.lock().pop().unwrap_or_default();
         let read = reader.read_one_frame(key, &mut buffers);
         let plain = std::mem::take(&mut buffers.plain);
         self.buffers.lock().push(buffers);
@@ -95,8 +117,7 @@ struct Loading<'f> {
 
 impl Loading<'_> {
     fn is_there(self, frame: Arc<Frame>) {
-        let mut state = self.frames.state.lock();
-        state.keep(self.key, frame, self.frames.bytes_max);
+        self.frames.state.lock().keep(self.key, frame);
     }
 }
 
@@ -130,24 +151,30 @@ impl State {
         }
     }
 
-    /// Keeps a frame, and lets go of those that were not used for longest.
-    fn keep(&mut self, key: FrameRef, frame: Arc<Frame>, bytes_max: usize) {
+    fn keep(&mut self, key: FrameRef, frame: Arc<Frame>) {
         self.clock += 1;
         self.bytes += frame.plain.capacity();
         let used = self.clock;
         self.slots.insert(key, Slot::Ready { frame, used });
+    }
+
+    /// Lets go of frames that were not used for longest, until those that stay take at most so much.
+    fn make_room(&mut self, bytes_max: usize) -> Vec<Arc<Frame>> {
+        let mut gone = Vec::new();
         while self.bytes > bytes_max {
             let ready = self.slots.iter().filter_map(|(key, slot)| match slot {
                 Slot::Ready { used, .. } => Some((*used, *key)),
                 Slot::Loading => None,
             });
-            let Some((_, oldest)) = ready.min().filter(|(_, oldest)| *oldest != key) else {
-                return;
+            let Some((_, oldest)) = ready.min() else {
+                return gone;
             };
             if let Some(Slot::Ready { frame, .. }) = self.slots.remove(&oldest) {
                 self.bytes -= frame.plain.capacity();
+                gone.push(frame);
             }
         }
+        gone
     }
 }
 

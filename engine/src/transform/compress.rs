@@ -131,7 +131,7 @@ impl Decompressor {
             Codec::Zstd => {
                 check_frame(coded)?;
                 buffer.clear();
-                buffer.reserve(plain_len);
+                buffer.reserve_exact(plain_len);
                 let decoded = self.context.decompress(buffer, coded);
                 decoded
                     .map_err(|_| DecodeError::Malformed("frame is no zstd frame of its length"))?;
