@@ -181,6 +181,8 @@ impl CollectorStep {
             Self::Copy => &[
                 (List, Kind::Prune),
                 (Put, Kind::Intent),
+                (Get, Kind::Prune),
+                (Delete, Kind::Intent),
                 (List, Kind::Pack),
                 (Get, Kind::Pack),
                 (Put, Kind::Pack),
@@ -225,6 +227,7 @@ impl CollectorStep {
                 (List, Kind::Index),
                 (List, Kind::Prune),
                 (Put, Kind::Intent),
+                (Get, Kind::Prune),
                 (List, Kind::Intent),
                 (List, Kind::Snapshot),
                 (List, Kind::Pack),

@@ -106,8 +106,11 @@ fn any_data(len_max: usize) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Without optimization each case takes ten times as long.
+const CASES: u32 = if cfg!(debug_assertions) { 24 } else { 256 };
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
     fn cuts_follow_the_definition(data in any_data(300_000)) {

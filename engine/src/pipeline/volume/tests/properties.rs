@@ -8,7 +8,7 @@ use crate::pipeline::volume::rules::{IncrementalRule, LEFT_OUT};
 use crate::pipeline::volume::{Allocation, Cutting, VolumeReader};
 use crate::testing::random::Random;
 
-const SEEDS: u64 = if cfg!(debug_assertions) { 60 } else { 1_500 };
+const SEEDS: u64 = if cfg!(debug_assertions) { 30 } else { 1_500 };
 const ROUNDS: usize = 6;
 const LEN_MAX: usize = 2 << 20;
 
