@@ -5,6 +5,7 @@
 mod bench;
 mod location;
 mod retention;
+mod search;
 mod size;
 mod unused;
 mod verbs;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use bench::{BenchArgs, BenchPart};
 pub(crate) use location::Location;
 pub(crate) use retention::{ForgetArgs, KeepArgs, Moment, ProtectArgs, UndeleteArgs};
+pub(crate) use search::{FindArgs, VersionsArgs};
 pub(crate) use size::ByteSize;
 pub(crate) use unused::{TimeSpan, UnusedLimit};
 pub(crate) use verbs::{
@@ -32,7 +34,8 @@ Words:
   snapshot    a committed copy of folders or volumes at one time; it never needs another one to
               restore
   volume      the bytes of a disk, a partition or an image; in a snapshot it has a LABEL, disk0 if it
-              is alone, and its partitions are LABEL/p1, LABEL/p2 …
+              is alone, and its partitions are LABEL/p1, LABEL/p2 …; files in it are LABEL/p1/PATH,
+              or LABEL/PATH where it has no partitions, and LABEL/p1/ is the folder above them all
   chunk       a run of bytes cut by content; stored once, however often it occurs
   pack        a file of many chunks, compressed and sealed together
   manifest    the pages that describe one captured folder or volume; its root id is the same
@@ -119,6 +122,8 @@ pub(crate) enum Command {
     Snapshot(Box<SnapshotArgs>),
     Snapshots(SnapshotsArgs),
     Ls(LsArgs),
+    Find(FindArgs),
+    Versions(VersionsArgs),
     Cat(CatArgs),
     Map(MapArgs),
     Restore(RestoreArgs),

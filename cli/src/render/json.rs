@@ -7,6 +7,7 @@
 mod bench;
 mod ranges;
 mod retention;
+mod search;
 mod volumes;
 
 use std::fmt::Write;
@@ -32,6 +33,7 @@ use self::ranges::LostBytes;
 pub(crate) use self::ranges::{DirtyRange, MapEntry, RangeLine, RootLine, VolumeLine};
 pub(crate) use self::retention::{ForgetSummary, ListedSnapshot, ProtectSummary, UndeleteSummary};
 use self::volumes::VolumeDescription;
+pub(crate) use self::search::{FindSummary, FoundLine, VersionsSummary};
 pub(crate) use self::volumes::{RestoreVolumeSummary, VerifyVolumeSummary};
 use crate::progress::Problems;
 use crate::render::units::utc_time;
@@ -744,9 +746,11 @@ mod tests {
     use blockstore::format::name::{ObjectKind, ObjectName};
     use blockstore::operations::check::LostRange;
     use blockstore::operations::diff_volume::DifferentRange;
+    use blockstore::operations::find::FindReport;
     use blockstore::operations::map_volume::{MappedRange, RangeKind};
     use blockstore::operations::protect::ProtectReport;
     use blockstore::operations::undelete::UndeleteReport;
+    use blockstore::operations::versions::{Version, VersionsReport};
     use blockstore::repository::retention::Until;
     use serde_json::json;
 
@@ -840,6 +844,16 @@ mod tests {
             until: snapshot.ended,
             before: until,
         };
+        let versions = VersionsReport {
+            versions: vec![Version {
+                snapshot: snapshot.session,
+                taken: snapshot.ended,
+                last_snapshot: snapshot.session,
+                snapshots: 1,
+                entry: symlink.clone(),
+            }],
+            ..VersionsReport::default()
+        };
         let took = Duration::from_millis(1_500);
         let (restored, diffed) = (RestoreReport::default(), DiffReport::default());
         let both = (&snapshot, &snapshot);
@@ -859,6 +873,9 @@ mod tests {
                 "ls",
                 value(LsSummary::of(&snapshot, &ListReport::default(), &problems)),
             ),
+            ("find", value(FoundLine::of(&snapshot, b"/\xff", &symlink))),
+            ("find", value(FindSummary::of(&FindReport::default(), 1, &problems))),
+            ("versions", value(VersionsSummary::of(b"/\xff", &versions, &problems))),
             ("cat", value(cat)),
             (
                 "restore",
@@ -919,7 +936,7 @@ mod tests {
                 // Problems and snapshots inside other reports are described where they come first.
                 let described = section(command).contains(&row)
                     || section("snapshot").contains(&row)
-                    || command == "diff" && section("ls").contains(&row);
+                    || matches!(command, "diff" | "find" | "versions") && section("ls").contains(&row);
                 assert!(described, "{command}: {field}");
             }
         }
