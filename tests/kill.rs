@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
+use std::time::Instant;
 
 use blockstore_tests::kit::cli::Outcome;
 use blockstore_tests::kit::generate::random_bytes;
@@ -20,10 +21,8 @@ use crate::scene::assert_sound;
 
 /// Rounds unless more are asked for.
 const ROUNDS: u64 = 12;
-/// Folders that are captured; they share most of their files.
+/// Folders to begin with; they share most of their files.
 const SOURCES: u64 = 6;
-/// About what a command takes, milliseconds: later it is not killed.
-const COMMAND_MS: u64 = 120;
 /// A check of all data after so many rounds.
 const CHECK_EVERY: u64 = 20;
 
@@ -44,10 +43,12 @@ impl Dice {
 
 /// What is known to be in the repository.
 struct World {
-    _workspace: Workspace,
+    workspace: Workspace,
     repository: TestRepository,
     sources: Vec<PathBuf>,
     dice: Dice,
+    /// About what a command takes, microseconds: later it is not killed.
+    command_us: u64,
     /// Acknowledged, and not asked to be forgotten: what each must restore as.
     kept: BTreeMap<String, (Taken, PathBuf)>,
     /// Asked to be forgotten: may be there or not.
@@ -64,34 +65,58 @@ enum Deed {
 impl World {
     fn new(seed: u64) -> Self {
         let workspace = Workspace::new();
-        for source in 0..SOURCES {
-            for file in 0..12 {
-                // Of a dozen files two differ from folder to folder.
-                let seed = if file < 2 { source * 100 + file } else { file };
-                let name = format!("source {source}/file {file}");
-                workspace.file(
-                    &name,
-                    random_bytes(seed, "kill", 30_000 + 1000 * file as usize),
-                );
-            }
-        }
-        let sources = (0..SOURCES).map(|source| workspace.join(&format!("source {source}")));
-        Self {
-            sources: sources.collect(),
+        let mut world = Self {
             repository: TestRepository::init(&workspace),
-            _workspace: workspace,
+            workspace,
+            sources: Vec::new(),
             dice: Dice(seed),
+            command_us: 0,
             kept: BTreeMap::new(),
             doubtful: BTreeSet::new(),
             killed: 0,
+        };
+        (0..SOURCES).for_each(|_| drop(world.new_source()));
+        let begun = Instant::now();
+        world
+            .repository
+            .run("snapshot", &[&world.sources[0]])
+            .expect_code(0);
+        world.command_us = begun.elapsed().as_micros() as u64;
+        world
+    }
+
+    /// A folder of which a part is new.
+    fn new_source(&mut self) -> PathBuf {
+        let source = self.sources.len() as u64;
+        for file in 0..12 {
+            let seed = if file < 3 { source * 100 + file } else { file };
+            let len = if file == 0 {
+                400_000
+            } else {
+                30_000 + 1_000 * file as usize
+            };
+            let name = format!("source {source}/file {file}");
+            self.workspace.file(&name, random_bytes(seed, "kill", len));
         }
+        self.sources
+            .push(self.workspace.join(&format!("source {source}")));
+        self.sources[source as usize].clone()
+    }
+
+    /// One that was captured before, or a new one.
+    fn source(&mut self) -> PathBuf {
+        if self.dice.below(3) == 0 {
+            return self.new_source();
+        }
+        let nth = self.dice.below(self.sources.len() as u64) as usize;
+        self.sources[nth].clone()
     }
 
     fn round(&mut self) {
         let count = 1 + self.dice.below(2);
         let begun: Vec<_> = (0..count).map(|_| self.begin()).collect();
-        for (deed, child, kill_ms) in begun {
-            self.end(deed, child, kill_ms);
+        for (deed, child, kill_us) in begun {
+            self.end(deed, child, kill_us);
         }
         self.expect_kept();
     }
@@ -99,7 +124,7 @@ impl World {
     fn begin(&mut self) -> (Deed, Child, u64) {
         let (deed, mut command) = match self.dice.below(10) {
             0..=5 => {
-                let source = self.sources[self.dice.below(SOURCES) as usize].clone();
+                let source = self.source();
                 let command = self.repository.command("snapshot", &[&source, &"--json"]);
                 (Deed::Snapshot(source), command)
             }
@@ -118,12 +143,12 @@ impl World {
         };
         let child = command.spawn().expect("the program can be run");
         // One in four is left alone.
-        (deed, child, self.dice.below(COMMAND_MS * 4 / 3))
+        (deed, child, self.dice.below(self.command_us * 4 / 3))
     }
 
-    fn end(&mut self, deed: Deed, mut child: Child, kill_ms: u64) {
-        if kill_ms < COMMAND_MS {
-            std::thread::sleep(Duration::from_millis(kill_ms));
+    fn end(&mut self, deed: Deed, mut child: Child, kill_us: u64) {
+        if kill_us < self.command_us {
+            std::thread::sleep(Duration::from_micros(kill_us));
             self.killed += u64::from(child.try_wait().is_ok_and(|ended| ended.is_none()));
             let _ = child.kill();
         }

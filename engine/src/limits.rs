@@ -244,6 +244,36 @@ pub const NBD_READ_PIECES_LIMIT: usize = 1_024;
 pub const NBD_NAME_LEN_LIMIT: usize = 4_096;
 /// Seconds that an NBD server may take for one request by default.
 pub const NBD_TIMEOUT_SECONDS_DEFAULT: u64 = 60;
+
+/// Connections that the NBD server takes at a time; more are closed at once.
+pub const NBD_SERVER_CONNECTIONS_MAX: usize = 64;
+/// Requests of one connection that are worked on at a time, each by a thread of its own.
+pub const NBD_SERVER_THREADS: usize = 4;
+/// Requests are answered in pieces of this length: one buffer for each thread, so that all clients
+/// together, at their worst, take 64 MiB.
+pub const NBD_PIECE_LEN: usize = 256 * KIB;
+/// Longest read or write of a client: what the protocol has servers take at least.
+pub const NBD_SERVER_REQUEST_LIMIT: u32 = 32 * MIB as u32;
+/// Longest option of a client: thirty names of the longest permitted length.
+pub const NBD_OPTION_LEN_LIMIT: u32 = 128 * KIB as u32;
+/// Most options before a client asks for an export.
+pub const NBD_OPTIONS_LIMIT: usize = 1_024;
+/// Most extents in the answer to one question about block status: 64 KiB.
+pub const NBD_STATUS_EXTENTS_MAX: usize = 8_192;
+/// Most dirty bitmaps of one export.
+pub const NBD_BITMAPS_MAX: usize = 64;
+/// Seconds that a client may take to go on within a message, or to take a reply. Between messages
+/// it may take for ever.
+pub const NBD_CLIENT_TIMEOUT_SECONDS: u64 = 30;
+/// Failed reads that the NBD server tells of; the rest is counted, for a client may try for ever.
+pub const NBD_PROBLEMS_TOLD_MAX: u64 = 1_000;
+
+/// Unit in which an overlay is written: small enough to be copied up for a small write, large enough
+/// that a terabyte has 2 MiB of bits.
+pub const OVERLAY_GRAIN_LEN: u64 = 64 * KIB as u64;
+/// Longest volume that is laid over: 128 MiB of bits in memory.
+pub const OVERLAY_LEN_LIMIT: u64 = 64 << 40;
+
 /// A restore of a volume flushes after so many bytes of work, and notes how far it is.
 pub const CHECKPOINT_LEN_DEFAULT: u64 = 256 * MIB as u64;
 /// It does so at least this many times where volumes are small, so that most of what was done
@@ -260,5 +290,9 @@ const _: () = assert!(CHUNK_LEN_MAX_DEFAULT <= CHUNK_LEN_LIMIT);
 const _: () = assert!(FRAME_LEN_TARGET <= FRAME_LEN_LIMIT);
 const _: () =
     assert!(PACK_LEN_TARGET + FRAME_LEN_LIMIT + TABLE_LEN_LIMIT <= OBJECT_LEN_LIMIT as usize);
+const _: () = assert!(
+    NBD_SERVER_CONNECTIONS_MAX * NBD_SERVER_THREADS * NBD_PIECE_LEN <= 64 * MIB
+        && NBD_OPTION_LEN_LIMIT as usize >= 31 * NBD_NAME_LEN_LIMIT
+);
 const _: () = assert!(RESERVE_LEN_MIN < RESERVE_LEN && RESERVE_LEN < LOW_WATER_LEN);
 const _: () = assert!(PAGE_LEN_MAX + XATTRS_LEN_LIMIT + PATH_LEN_LIMIT <= PAGE_LEN_LIMIT);

@@ -35,16 +35,22 @@ fn i3_files_of_four_file_systems_are_read_found_and_restored_without_a_mount() {
         let target = workspace.join(partition);
         let location = taken.below(format!("disk0/{partition}/shared"));
         repository.restore(&location, &target).expect_code(0);
-        assert!(std::fs::read(target.join("shared")).unwrap() == shared, "{partition}");
+        assert!(
+            std::fs::read(target.join("shared")).unwrap() == shared,
+            "{partition}"
+        );
     }
-    let listed = repository.run("ls", &[&taken.below("disk0/p2/")]).expect_code(0);
+    let listed = repository
+        .run("ls", &[&taken.below("disk0/p2/")])
+        .expect_code(0);
     for name in ["disk0/p2/hello", "disk0/p2/own", "disk0/p2/lost+found"] {
         assert!(listed.mentions(name), "{}", listed.stdout);
     }
     let found = repository.run("find", &[&"hello"]).expect_code(0);
     assert_eq!(found.stdout.lines().count(), 4, "{}", found.stdout);
     let none = repository.run("cat", &[&taken.below("disk0/p2/none")]);
-    none.expect_code(1).expect_text("disk0/p2/none: is not there");
+    none.expect_code(1)
+        .expect_text("disk0/p2/none: is not there");
     let none = repository.run("cat", &[&taken.below("disk0/p9/none")]);
     none.expect_code(1).expect_text("p1, p2, p3, p4");
 }
@@ -59,7 +65,9 @@ fn i1_a_restored_partition_is_what_a_mount_of_it_shows() {
     let repository = TestRepository::init(&workspace);
     let taken = snapshot(&repository, &image);
     let target = workspace.join("restored");
-    repository.restore(&taken.below("disk0/p2/"), &target).expect_code(0);
+    repository
+        .restore(&taken.below("disk0/p2/"), &target)
+        .expect_code(0);
     let Some(device) = Loop::part(&image, &EXT4) else {
         return;
     };
@@ -134,12 +142,24 @@ fn i10_versions_of_a_path_are_its_contents_over_all_snapshots() {
         repository.snapshot(&[&folder]);
     }
     let path = folder.join("file.conf");
-    let versions = repository.run("versions", &[&path, &"--json"]).expect_code(0);
+    let versions = repository
+        .run("versions", &[&path, &"--json"])
+        .expect_code(0);
     let versions = versions.json()["versions"].clone();
-    let counts = versions.as_array().unwrap().iter().map(|one| one["snapshots"].as_u64());
+    let counts = versions
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["snapshots"].as_u64());
     assert!(counts.eq([Some(2), Some(2)]), "{versions}");
     let found = repository.run("find", &[&"*.conf"]).expect_code(0);
     assert_eq!(found.stdout.lines().count(), 4, "{}", found.stdout);
-    let found = repository.run("find", &[&"*.conf", &"latest"]).expect_code(0);
-    assert!(found.stdout.trim_end().ends_with("data/file.conf"), "{}", found.stdout);
+    let found = repository
+        .run("find", &[&"*.conf", &"latest"])
+        .expect_code(0);
+    assert!(
+        found.stdout.trim_end().ends_with("data/file.conf"),
+        "{}",
+        found.stdout
+    );
 }

@@ -48,7 +48,9 @@ pub(super) fn run(context: &Context<'_>, args: &FindArgs) -> Result<Outcome, Fai
         let summary = FindSummary::of(&report, snapshots.len() as u64, &problems);
         context.output.object(&summary)?;
     }
-    Ok(Outcome::of_problems(report.problems.max(problems.count) + damaged))
+    Ok(Outcome::of_problems(
+        report.problems.max(problems.count) + damaged,
+    ))
 }
 
 /// The snapshots that were named, or all of them, oldest first.
@@ -71,10 +73,16 @@ struct Search<'s> {
 impl Search<'_> {
     fn folders(&self, snapshot: &Snapshot, report: &mut FindReport) -> Result<(), Failure> {
         let repository = self.volumes.repository();
-        let found = find(repository, snapshot, self.pattern, self.progress, &mut |found| {
-            self.print(snapshot, &found.path, found.entry)
-                .map_err(through_engine)
-        })?;
+        let found = find(
+            repository,
+            snapshot,
+            self.pattern,
+            self.progress,
+            &mut |found| {
+                self.print(snapshot, &found.path, found.entry)
+                    .map_err(through_engine)
+            },
+        )?;
         report.add(&found);
         Ok(())
     }
@@ -95,9 +103,12 @@ impl Search<'_> {
         report: &mut FindReport,
     ) -> Result<(), Failure> {
         let mut image = self.volumes.image(volume)?;
-        let found = image::find(&mut image, self.pattern, self.progress, &mut |path, entry| {
-            self.print(snapshot, &path, entry).map_err(through_engine)
-        })?;
+        let found = image::find(
+            &mut image,
+            self.pattern,
+            self.progress,
+            &mut |path, entry| self.print(snapshot, &path, entry).map_err(through_engine),
+        )?;
         report.add(&found);
         Ok(())
     }
@@ -147,7 +158,9 @@ impl Search<'_> {
 fn file_systems(snapshot: &Snapshot) -> Vec<SelectedVolume<'_>> {
     let roots = snapshot.roots.iter().enumerate();
     let volumes = roots.filter(|(_, root)| root.root_type == RootType::Extents);
-    volumes.flat_map(|(index, root)| parts(index, root)).collect()
+    volumes
+        .flat_map(|(index, root)| parts(index, root))
+        .collect()
 }
 
 fn parts(index: usize, root: &Root) -> Vec<SelectedVolume<'_>> {

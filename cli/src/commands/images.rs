@@ -91,7 +91,9 @@ pub(super) fn restore(
 ) -> Result<RestoreReport, Failure> {
     let mut image = Volumes::open(context, repository)?.image(&item.volume)?;
     for sentence in image.fidelity() {
-        context.output.note(&format!("{}: {sentence}", image.kind()));
+        context
+            .output
+            .note(&format!("{}: {sentence}", image.kind()));
     }
     let report = image::restore(&mut image, &item.path, &args.target, options, progress)?;
     Ok(report)

@@ -25,7 +25,13 @@ pub(super) fn run(context: &Context<'_>, args: &VersionsArgs) -> Result<Outcome,
         context.output.object(&summary)?;
     } else {
         let rows: Vec<_> = report.versions.iter().map(row).collect();
-        let align = [Align::Left, Align::Left, Align::Right, Align::Left, Align::Left];
+        let align = [
+            Align::Left,
+            Align::Left,
+            Align::Right,
+            Align::Left,
+            Align::Left,
+        ];
         for line in table::lines(align, &rows) {
             context.output.line(&line)?;
         }

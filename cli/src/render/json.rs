@@ -32,8 +32,8 @@ pub(crate) use self::bench::BenchSummary;
 use self::ranges::LostBytes;
 pub(crate) use self::ranges::{DirtyRange, MapEntry, RangeLine, RootLine, VolumeLine};
 pub(crate) use self::retention::{ForgetSummary, ListedSnapshot, ProtectSummary, UndeleteSummary};
-use self::volumes::VolumeDescription;
 pub(crate) use self::search::{FindSummary, FoundLine, VersionsSummary};
+use self::volumes::VolumeDescription;
 pub(crate) use self::volumes::{RestoreVolumeSummary, VerifyVolumeSummary};
 use crate::progress::Problems;
 use crate::render::units::utc_time;
@@ -874,8 +874,14 @@ mod tests {
                 value(LsSummary::of(&snapshot, &ListReport::default(), &problems)),
             ),
             ("find", value(FoundLine::of(&snapshot, b"/\xff", &symlink))),
-            ("find", value(FindSummary::of(&FindReport::default(), 1, &problems))),
-            ("versions", value(VersionsSummary::of(b"/\xff", &versions, &problems))),
+            (
+                "find",
+                value(FindSummary::of(&FindReport::default(), 1, &problems)),
+            ),
+            (
+                "versions",
+                value(VersionsSummary::of(b"/\xff", &versions, &problems)),
+            ),
             ("cat", value(cat)),
             (
                 "restore",
@@ -936,7 +942,8 @@ mod tests {
                 // Problems and snapshots inside other reports are described where they come first.
                 let described = section(command).contains(&row)
                     || section("snapshot").contains(&row)
-                    || matches!(command, "diff" | "find" | "versions") && section("ls").contains(&row);
+                    || matches!(command, "diff" | "find" | "versions")
+                        && section("ls").contains(&row);
                 assert!(described, "{command}: {field}");
             }
         }

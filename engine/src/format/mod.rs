@@ -9,6 +9,7 @@
 //! envelope header, table, tail               around everything sealed, §7
 //! index_run, page > tree scan extents cuts, snapshot > volume what is sealed, §9, §10, §13
 //! groups   what tree and scan share, §10.1
+//! nbd      numbers and fields of a network protocol; nothing of it is stored
 //! ```
 
 #![deny(clippy::indexing_slicing)]
@@ -24,6 +25,7 @@ mod groups;
 pub mod id;
 pub mod index_run;
 pub mod name;
+pub(crate) mod nbd;
 pub mod page;
 pub mod prune;
 pub mod record;

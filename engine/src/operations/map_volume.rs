@@ -78,7 +78,7 @@ pub fn map_volume(
         walk::stop_if_cancelled(observer)?;
         observer.count(Counter::Bytes, piece.range.end - piece.range.start);
         let (kind, chunk) = match &piece.found {
-            Found::Extent(_, extent) => kind_of(extent.kind),
+            Found::Extent(_, extent) => (extent.kind.into(), chunk_of(extent.kind)),
             Found::Lost(error) => {
                 report.problems += 1;
                 walk_volume::tell(observer, root, &piece.range, "cannot be known", error);
@@ -124,12 +124,21 @@ impl MapReport {
     }
 }
 
-fn kind_of(kind: ExtentKind) -> (RangeKind, Option<ChunkId>) {
+impl From<ExtentKind> for RangeKind {
+    fn from(kind: ExtentKind) -> Self {
+        match kind {
+            ExtentKind::Chunk(_) => Self::Data,
+            ExtentKind::Zero => Self::Zero,
+            ExtentKind::Hole => Self::Hole,
+            ExtentKind::Unreadable => Self::Unreadable,
+        }
+    }
+}
+
+fn chunk_of(kind: ExtentKind) -> Option<ChunkId> {
     match kind {
-        ExtentKind::Chunk(id) => (RangeKind::Data, Some(id)),
-        ExtentKind::Zero => (RangeKind::Zero, None),
-        ExtentKind::Hole => (RangeKind::Hole, None),
-        ExtentKind::Unreadable => (RangeKind::Unreadable, None),
+        ExtentKind::Chunk(id) => Some(id),
+        ExtentKind::Zero | ExtentKind::Hole | ExtentKind::Unreadable => None,
     }
 }
 

@@ -66,7 +66,11 @@ fn folder_path(names: &[&[u8]], path: &[u8]) -> Result<FolderPath> {
                 b".." => "has .. in it; give the path without",
                 _ => "has a name in it that no file can have",
             };
-            return Err(Error::new(ErrorKind::InvalidInput, walk::place(path), detail));
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                walk::place(path),
+                detail,
+            ));
         }
         folder = folder.child(name);
     }
@@ -102,7 +106,11 @@ mod tests {
         let found = select_item(&snapshot, path.as_bytes())?;
         Ok(found.map(|item| {
             let partition = item.volume.partition.map(|partition| partition.number);
-            (item.volume.index, partition, item.path.as_entry().to_bytes())
+            (
+                item.volume.index,
+                partition,
+                item.path.as_entry().to_bytes(),
+            )
         }))
     }
 
@@ -125,7 +133,16 @@ mod tests {
 
     #[test]
     fn what_means_bytes_or_folders_is_left_to_others() {
-        for path in ["", "disk0", "disk0/", "disk0/p1", "disk1", "config/a", "/disk0/p1/a", "none/x"] {
+        for path in [
+            "",
+            "disk0",
+            "disk0/",
+            "disk0/p1",
+            "disk1",
+            "config/a",
+            "/disk0/p1/a",
+            "none/x",
+        ] {
             assert_eq!(found(path).unwrap(), None, "{path}");
         }
     }

@@ -125,7 +125,10 @@ mod tests {
         });
         let report = versions(&repository, &snapshots, b"/srv/etc/hosts", &()).unwrap();
         let counts: Vec<_> = report.versions.iter().map(|one| one.snapshots).collect();
-        assert_eq!((counts, report.snapshots, report.problems), (vec![3, 1], 4, 0));
+        assert_eq!(
+            (counts, report.snapshots, report.problems),
+            (vec![3, 1], 4, 0)
+        );
         assert_eq!(report.versions[0].snapshot, snapshots[0].session);
         assert_eq!(report.versions[0].last_snapshot, snapshots[3].session);
         assert_eq!(report.versions[1].snapshot, snapshots[2].session);

@@ -8,7 +8,8 @@
 //!    | pages of the manifest -------------------------------------> | queue of one
 //!                                                                storing thread: encode, put, index
 //! ```
-//! What the walk comes to next is found out by helpers ahead of it, in its order: `explore`.
+//! What the walk comes to next is found out by helpers ahead of it, in its order: `explore`. Work
+//! that comes from outside, whenever it likes, finds a bounded number of threads: `crew`.
 //!
 //! A worker runs a batch of files, or a segment of a large one, to its end: half a megabyte stays
 //! in its cache instead of moving between threads.
@@ -17,10 +18,12 @@
 
 pub(crate) mod behind;
 pub mod budget;
+pub(crate) mod crew;
 pub mod explore;
 pub mod fetch;
 pub mod ingest;
 pub mod parallel;
+pub(crate) mod pool;
 pub(crate) mod ranges;
 mod segments;
 pub mod volume;

@@ -98,8 +98,8 @@ impl WriterStep {
         }
     }
 
-    /// The calls that the step may make, in their order; what it need not do may be left out, and
-    /// what there are many of is repeated.
+    /// The calls that the step may make, in the order of the first of each; what it need not do may be
+    /// left out, and what there are many of is repeated.
     pub fn calls(self) -> &'static [Call] {
         match self {
             Self::Announce => &[(List, Kind::Prune), (Put, Kind::Intent)],
@@ -168,14 +168,20 @@ impl CollectorStep {
                 (List, Kind::Intent),
                 (List, Kind::Snapshot),
                 (Get, Kind::Snapshot),
+                (List, Kind::Prune),
+                (Get, Kind::Prune),
                 (List, Kind::Forgotten),
+                (Get, Kind::Forgotten),
                 (List, Kind::Protected),
                 (Get, Kind::Protected),
+                (List, Kind::Index),
                 (Get, Kind::Index),
                 (Get, Kind::Pack),
             ],
             Self::Copy => &[
+                (List, Kind::Prune),
                 (Put, Kind::Intent),
+                (List, Kind::Pack),
                 (Get, Kind::Pack),
                 (Put, Kind::Pack),
                 (Put, Kind::Index),
@@ -190,25 +196,42 @@ impl CollectorStep {
             Self::MarkAgain => &[
                 (List, Kind::Snapshot),
                 (Get, Kind::Snapshot),
+                (List, Kind::Prune),
+                (Get, Kind::Prune),
                 (List, Kind::Forgotten),
+                (Get, Kind::Forgotten),
+                (List, Kind::Protected),
+                (Get, Kind::Protected),
+                (List, Kind::Pack),
+                (List, Kind::Index),
                 (Get, Kind::Index),
                 (Get, Kind::Pack),
             ],
             Self::Seal => &[(Put, Kind::Prune), (Get, Kind::Prune), (List, Kind::Prune)],
             Self::Tidy => &[
+                (List, Kind::Forgotten),
+                (List, Kind::Protected),
                 (List, Kind::Intent),
+                (Get, Kind::Intent),
                 (List, Kind::Snapshot),
+                (Get, Kind::Snapshot),
                 (Delete, Kind::Snapshot),
                 (Delete, Kind::Forgotten),
                 (Delete, Kind::Protected),
                 (Delete, Kind::Intent),
             ],
-            Self::Sweep => &[(Delete, Kind::Pack)],
+            Self::Sweep => &[(List, Kind::Pack), (Delete, Kind::Pack)],
             Self::Fold => &[
                 (List, Kind::Index),
+                (List, Kind::Prune),
+                (Put, Kind::Intent),
+                (List, Kind::Intent),
+                (List, Kind::Snapshot),
+                (List, Kind::Pack),
                 (Get, Kind::Index),
                 (Put, Kind::Index),
                 (Delete, Kind::Index),
+                (Delete, Kind::Intent),
             ],
             Self::Finish => &[(Put, Kind::Prune), (Delete, Kind::Prune)],
         }

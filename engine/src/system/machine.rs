@@ -53,6 +53,16 @@ impl System {
         }
     }
 
+    /// What the kernel calls this start of the machine; nothing if it does not tell.
+    pub(crate) fn boot_id(&self) -> Option<String> {
+        let read = self.read("proc/sys/kernel/random/boot_id").ok()?;
+        let name = String::from_utf8(read).ok()?.trim().to_owned();
+        let is_plain = name
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        (is_plain && !name.is_empty()).then_some(name)
+    }
+
     pub(crate) fn file_system_of(&self, path: &Path) -> FileSystemFacts {
         let mounts = self.mounts().unwrap_or_default();
         let found = mount_of(&mounts, path).ok().flatten();
@@ -105,6 +115,19 @@ mod tests {
         );
         assert_eq!(machine.memory, 2 << 20);
         assert!(!machine.kernel.is_empty());
+    }
+
+    #[test]
+    fn a_start_of_the_machine_has_a_name_if_the_kernel_says_so() {
+        let root = tempfile::tempdir().unwrap();
+        let system = System(root.path().to_owned());
+        assert_eq!(system.boot_id(), None);
+        let folder = root.path().join("proc/sys/kernel/random");
+        std::fs::create_dir_all(&folder).unwrap();
+        for (text, name) in [("8d-0e\n", Some("8d-0e")), ("\n", None), ("a b", None)] {
+            std::fs::write(folder.join("boot_id"), text).unwrap();
+            assert_eq!(system.boot_id().as_deref(), name);
+        }
     }
 
     #[test]

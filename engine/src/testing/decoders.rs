@@ -41,6 +41,7 @@ use crate::format::tree;
 use crate::format::tree::TreeLeafWriter;
 use crate::limits::FRAME_LEN_LIMIT;
 use crate::repository::object;
+use crate::serve;
 use crate::sources::folder::Excludes;
 use crate::sources::folder::is_excluded;
 use crate::sources::volume::ChangedRanges;
@@ -98,6 +99,7 @@ pub fn all() -> &'static [Decoder] {
         ("disk_layout", disk_layout),
         ("disk_hints", disk_hints),
         ("nbd_reply", nbd_reply),
+        ("nbd_request", nbd_request),
         ("changed_ranges", changed_ranges),
         ("repository_model", hostile_repository::run),
     ]
@@ -538,6 +540,13 @@ pub fn nbd_reply(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = nbd::Url::parse(text);
     }
+}
+
+/// All that a client says to the NBD server, from its flags on.
+pub fn nbd_request(bytes: &[u8]) {
+    let heard = serve::nbd::transcript(bytes);
+    // Each request is answered with the export at most, and each option with what is told of it.
+    assert!(heard <= 1024 + bytes.len() * (80 << 10) / 16);
 }
 
 /// A list of changed ranges that another tool wrote: what is read is in its one spelling.

@@ -54,6 +54,8 @@ pub struct Tally {
 pub struct RecordingBackend<B> {
     inner: B,
     tallies: Mutex<BTreeMap<(Verb, Subject), Tally>>,
+    /// Every call, in the order in which they came.
+    calls: Mutex<Vec<(Verb, Subject)>>,
 }
 
 impl<B: Backend> RecordingBackend<B> {
@@ -62,6 +64,7 @@ impl<B: Backend> RecordingBackend<B> {
         Self {
             inner,
             tallies: Mutex::default(),
+            calls: Mutex::default(),
         }
     }
 
@@ -97,9 +100,15 @@ impl<B: Backend> RecordingBackend<B> {
             .sum()
     }
 
+    /// Every call, in the order in which they came.
+    pub fn in_order(&self) -> Vec<(Verb, Subject)> {
+        self.calls.lock().clone()
+    }
+
     /// Counts from 0 again.
     pub fn reset(&self) {
         self.tallies.lock().clear();
+        self.calls.lock().clear();
     }
 
     fn count(&self, verb: Verb, subject: Subject, bytes: usize) {
@@ -107,6 +116,7 @@ impl<B: Backend> RecordingBackend<B> {
         let tally = tallies.entry((verb, subject)).or_default();
         tally.calls += 1;
         tally.bytes += bytes as u64;
+        self.calls.lock().push((verb, subject));
     }
 }
 

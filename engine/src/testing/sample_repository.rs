@@ -275,6 +275,7 @@ fn ingest_into(
     mut session: Session<'_>,
     store: impl FnOnce(&Ingest<'_>) -> Result<Vec<Root>>,
 ) -> (Session<'_>, Snapshot) {
+    session.snapshots().expect("the backend works");
     let (roots, _) =
         ingest::run(&mut session, &ingest_options(), store).expect("the backend works");
     let snapshot = snapshot_of(session.id(), roots);

@@ -241,6 +241,7 @@ fn volumes(seeds: &mut Vec<Seed>) {
         seeds.push(("disk_hints", volume));
     }
     seeds.push(("nbd_reply", nbd_reply()));
+    seeds.push(("nbd_request", nbd_request()));
     for url in ["nbd://[::1]:7/disk%20a", "nbd+unix:///disk?socket=/run/s"] {
         seeds.push(("nbd_reply", url.into()));
     }
@@ -286,5 +287,45 @@ pub fn nbd_reply() -> Vec<u8> {
     chunk(1, 5, 2, &[0, 0, 0, 6, 0, 0, 4, 0, 0, 0, 0, 0]);
     chunk(0, 5, 3, &[0, 0, 0, 5, 0, 0, 4, 0, 0, 0, 0, 0]);
     chunk(1, 5, 3, &[0, 0, 0, 6, 0, 0, 4, 0, 0, 0, 0, 1]);
+    said
+}
+
+/// What a client says to a server of `disk`, 64 KiB long, with a dirty bitmap `b`: every option,
+/// and every request.
+pub fn nbd_request() -> Vec<u8> {
+    let mut said = vec![0, 0, 0, 3];
+    let mut option = |option: u8, payload: &[u8]| {
+        said.extend(b"IHAVEOPT\0\0\0");
+        said.push(option);
+        said.extend([0, 0, 0, payload.len() as u8]);
+        said.extend(payload);
+    };
+    option(3, &[]);
+    option(8, &[]);
+    option(9, b"\0\0\0\x04disk\0\0\0\x01\0\0\0\x05base:");
+    option(
+        10,
+        b"\0\0\0\0\0\0\0\x02\0\0\0\x0fbase:allocation\0\0\0\x13qemu:dirty-bitmap:b",
+    );
+    option(6, b"\0\0\0\x04disk\0\x02\0\x01\0\x02");
+    option(7, b"\0\0\0\0\0\x01\0\x03");
+    let mut request = |command: u8, flags: u8, offset: u16, len: u32| {
+        said.extend([0x25, 0x60, 0x95, 0x13, 0, flags, 0, command]);
+        said.extend([command; 8]);
+        said.extend([0, 0, 0, 0, 0, 0, (offset >> 8) as u8, offset as u8]);
+        said.extend([24, 16, 8, 0].map(|shift| (len >> shift) as u8));
+    };
+    request(0, 0, 0, 65_536);
+    request(0, 4, 4000, 1000);
+    request(7, 0, 0, 65_536);
+    request(7, 8, 20_000, 5);
+    request(3, 0, 0, 0);
+    request(4, 0, 0, 4096);
+    request(6, 2, 0, 4096);
+    request(0, 0, 60_000, 60_000);
+    request(1, 1, 512, 3);
+    said.extend(b"abc");
+    said.extend([0x25, 0x60, 0x95, 0x13, 0, 0, 0, 2]);
+    said.extend([0; 20]);
     said
 }

@@ -34,6 +34,15 @@ pub struct ExtentsPageAhead {
     pub level: u8,
 }
 
+/// What a page of extents holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExtentsPage {
+    /// Extents in order.
+    Leaf(Vec<Extent>),
+    /// Pages of the level below, in order.
+    Inner(Vec<ExtentsChild>),
+}
+
 /// A walk over the extents of one content.
 pub struct ExtentCursor<'r> {
     reader: &'r ChunkReader<'r>,
@@ -199,26 +208,40 @@ impl<'r> ExtentCursor<'r> {
     }
 
     fn open(&mut self, page: ExtentsPageAhead, is_root: bool) -> Result<()> {
-        let ExtentsPageAhead { child, level } = page;
-        let page = self.reader.page(&child.page)?;
-        let malformed = |error| damaged_page(child.page, error);
-        if level == 0 {
-            let list = extents::decode_leaf(&page).map_err(malformed)?;
-            expect_sums(child, extents::sums_of(&list), is_root)?;
-            self.leaf = list.into_iter();
-            return Ok(());
+        match read_page(self.reader, page, is_root)? {
+            ExtentsPage::Leaf(list) => self.leaf = list.into_iter(),
+            ExtentsPage::Inner(children) => self.stack.push((page.level - 1, children.into_iter())),
         }
-        let (found_level, children) = extents::decode_inner(&page).map_err(malformed)?;
-        if found_level != level {
-            return Err(malformed(DecodeError::Malformed("page of another level")));
-        }
-        let lens = children.iter().map(|child| child.len);
-        let len = lens.fold(0, u64::saturating_add);
-        let unreadable = children.iter().any(|child| child.unreadable);
-        expect_sums(child, (len, unreadable), is_root)?;
-        self.stack.push((level - 1, children.into_iter()));
         Ok(())
     }
+}
+
+/// Reads one page, and sees that it holds what is said of it. Of a root `page` says the length alone.
+///
+/// # Errors
+/// `Damaged` or `NotFound` if no copy of it can be had, or it is another page than it should be.
+pub fn read_page(
+    reader: &ChunkReader<'_>,
+    page: ExtentsPageAhead,
+    is_root: bool,
+) -> Result<ExtentsPage> {
+    let ExtentsPageAhead { child, level } = page;
+    let page = reader.page(&child.page)?;
+    let malformed = |error| damaged_page(child.page, error);
+    if level == 0 {
+        let list = extents::decode_leaf(&page).map_err(malformed)?;
+        expect_sums(child, extents::sums_of(&list), is_root)?;
+        return Ok(ExtentsPage::Leaf(list));
+    }
+    let (found_level, children) = extents::decode_inner(&page).map_err(malformed)?;
+    if found_level != level {
+        return Err(malformed(DecodeError::Malformed("page of another level")));
+    }
+    let lens = children.iter().map(|child| child.len);
+    let len = lens.fold(0, u64::saturating_add);
+    let unreadable = children.iter().any(|child| child.unreadable);
+    expect_sums(child, (len, unreadable), is_root)?;
+    Ok(ExtentsPage::Inner(children))
 }
 
 /// Checks what a page holds against what the page above says; a root says its length alone.

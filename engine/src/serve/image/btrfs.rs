@@ -35,7 +35,9 @@ impl Btrfs {
     pub(super) fn open(medium: &Rc<Medium>) -> Result<Self> {
         let source = Source::new(medium);
         let mut log_root = [0; 8];
-        medium.read(LOG_ROOT_AT, &mut log_root).map_err(super::reader::said)?;
+        medium
+            .read(LOG_ROOT_AT, &mut log_root)
+            .map_err(super::reader::said)?;
         let volume = Volume::open(source.clone(), medium.len()).map_err(told)?;
         Ok(Self {
             volume,
@@ -145,7 +147,11 @@ fn read_dir(volume: &mut Volume<Source>, path: &[u8]) -> Result<Vec<lambutter::D
 /// With slashes, as the library wants it.
 fn absolute(path: &FolderPath) -> Vec<u8> {
     let mut bytes = vec![b'/'];
-    bytes.extend(path.0.iter().map(|byte| if *byte == 0 { b'/' } else { *byte }));
+    bytes.extend(
+        path.0
+            .iter()
+            .map(|byte| if *byte == 0 { b'/' } else { *byte }),
+    );
     bytes
 }
 

@@ -26,9 +26,8 @@ pub fn cat(image: &mut Image, path: &FolderPath, out: &mut dyn Write) -> Result<
     }
     let mut written = 0;
     pieces(image, path, &entry, &mut |_, piece| {
-        out.write_all(piece).map_err(|error| {
-            Error::io(Place::Argument("output"), "write the content", error)
-        })?;
+        out.write_all(piece)
+            .map_err(|error| Error::io(Place::Argument("output"), "write the content", error))?;
         written += piece.len() as u64;
         Ok(())
     })?;

@@ -12,9 +12,7 @@ use crate::error::Result;
 use crate::format::entry::Metadata;
 use crate::serve::image::medium::{Medium, Position};
 use crate::serve::image::names;
-use crate::serve::image::reader::{
-    At, FileSystemReader, Found, ImageNode, Listing, damaged, said,
-};
+use crate::serve::image::reader::{At, FileSystemReader, Found, ImageNode, Listing, damaged, said};
 use crate::serve::image::time;
 
 const MODE_FILE: u16 = 0o644;

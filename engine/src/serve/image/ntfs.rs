@@ -55,9 +55,14 @@ impl Ntfs {
     }
 
     fn file(&self, record: u64) -> Result<NtfsFile<'_>> {
-        let file = self.volume.file(&mut self.position(), record).map_err(said)?;
+        let file = self
+            .volume
+            .file(&mut self.position(), record)
+            .map_err(said)?;
         let is_used = file.flags().contains(ntfs::NtfsFileFlags::IN_USE);
-        is_used.then_some(file).ok_or_else(|| damaged(format!("record {record} is not in use")))
+        is_used
+            .then_some(file)
+            .ok_or_else(|| damaged(format!("record {record} is not in use")))
     }
 
     fn found(&self, record: u64) -> Result<Found> {
@@ -74,7 +79,12 @@ impl Ntfs {
                 true => MODE_READ_ONLY,
                 false => MODE_FILE,
             };
-            (ImageNode::File { len: self.len(&file)? }, mode)
+            (
+                ImageNode::File {
+                    len: self.len(&file)?,
+                },
+                mode,
+            )
         };
         Ok(Found {
             metadata: metadata(&info, mode),
@@ -137,7 +147,11 @@ impl Ntfs {
         let len = u64::from_le_bytes(bytes);
         // The last two bytes of a sector stand elsewhere in the record; of a length they are zero.
         let ends_sector = at % 512 == 512 - 8;
-        Ok(if ends_sector { len & 0xffff_ffff_ffff } else { len })
+        Ok(if ends_sector {
+            len & 0xffff_ffff_ffff
+        } else {
+            len
+        })
     }
 }
 

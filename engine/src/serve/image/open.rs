@@ -64,7 +64,11 @@ impl Image {
         let found = probe(&Probed(&*view), 0, view.len());
         let Some(kind) = found.map(|found| found.kind) else {
             let detail = "holds no file system that is known: restore the volume, or map it";
-            return Err(Error::new(ErrorKind::Unsupported, walk::place(name), detail));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                walk::place(name),
+                detail,
+            ));
         };
         if !has_reader(kind) {
             let place = walk::place(name);
@@ -93,7 +97,9 @@ impl Image {
 
     /// What is not carried, each as a sentence for the user.
     pub fn fidelity(&self) -> Vec<&'static str> {
-        self.reader.as_ref().map_or_else(Vec::new, |reader| reader.fidelity())
+        self.reader
+            .as_ref()
+            .map_or_else(Vec::new, |reader| reader.fidelity())
     }
 
     /// Length of what the file system lies in, bytes.
@@ -103,7 +109,9 @@ impl Image {
 
     /// False where every file belongs to whoever looks at it.
     pub(super) fn has_owners(&self) -> bool {
-        self.reader.as_ref().is_none_or(|reader| reader.has_owners())
+        self.reader
+            .as_ref()
+            .is_none_or(|reader| reader.has_owners())
     }
 
     /// The entry at `path`; the root for an empty one. Links on the way are not followed.
@@ -124,7 +132,9 @@ impl Image {
             }
             let id = found.id;
             let below = at.child(component);
-            let next = self.ask(&below, |reader| reader.find(&At { path: &at, id }, component))?;
+            let next = self.ask(&below, |reader| {
+                reader.find(&At { path: &at, id }, component)
+            })?;
             let Some(next) = next else {
                 let detail = "is not there".to_owned();
                 return Err(self.error(&below, ErrorKind::NotFound, detail));
@@ -149,7 +159,9 @@ impl Image {
     ) -> Result<Page> {
         let (folder, lost) = self.folder(path, entry)?;
         let entries = &folder.listing.entries;
-        let begin = after.map_or(0, |after| entries.partition_point(|one| *one.name <= *after));
+        let begin = after.map_or(0, |after| {
+            entries.partition_point(|one| *one.name <= *after)
+        });
         let part = entries[begin..].iter().take(entries_max.max(1));
         let part: Vec<_> = part.map(ImageEntry::of).collect();
         let is_last = begin + part.len() == entries.len();
@@ -186,14 +198,22 @@ impl Image {
     }
 
     /// What is the same for one folder by whatever way it is reached; nothing if that is unknown.
-    pub(super) fn identity(&mut self, path: &FolderPath, entry: &ImageEntry) -> Result<Option<u64>> {
+    pub(super) fn identity(
+        &mut self,
+        path: &FolderPath,
+        entry: &ImageEntry,
+    ) -> Result<Option<u64>> {
         let (folder, _) = self.folder(path, entry)?;
         let numbered = Some(folder.id).filter(|id| *id != 0);
         Ok(folder.listing.identity.or(numbered))
     }
 
     /// The folder, and what is lost of it if it was not listed just before.
-    fn folder(&mut self, path: &FolderPath, entry: &ImageEntry) -> Result<(Rc<Folder>, Vec<Error>)> {
+    fn folder(
+        &mut self,
+        path: &FolderPath,
+        entry: &ImageEntry,
+    ) -> Result<(Rc<Folder>, Vec<Error>)> {
         if !entry.is_folder() {
             let detail = "is not a folder".to_owned();
             return Err(self.error(path, ErrorKind::InvalidInput, detail));
@@ -266,7 +286,9 @@ impl Image {
             }
             (_, Some(failure)) => {
                 let detail = "cannot be read".to_owned();
-                Err(self.error(path, failure.kind(), detail).with_source(failure))
+                Err(self
+                    .error(path, failure.kind(), detail)
+                    .with_source(failure))
             }
             (Err(error), None) => Err(error.with_place(walk::place(&self.name_of(path)))),
         }
@@ -274,7 +296,9 @@ impl Image {
 
     fn below_no_folder(&self, path: &FolderPath, found: &Found) -> Error {
         let detail = match found.node {
-            ImageNode::Symlink(_) => "is a symbolic link: it is not followed; give the path it leads to",
+            ImageNode::Symlink(_) => {
+                "is a symbolic link: it is not followed; give the path it leads to"
+            }
             _ => "is not a folder",
         };
         self.error(path, ErrorKind::NotFound, detail.to_owned())
@@ -326,9 +350,10 @@ fn instead(kind: FileSystemKind) -> String {
     let (what, todo) = match kind {
         Kind::Luks1 | Kind::Luks2 | Kind::BitLocker => ("is encrypted", "unlock it there"),
         Kind::Swap => return "holds swap space (swap), which has no files".to_owned(),
-        Kind::Lvm2 | Kind::MdRaid => {
-            ("is one part of several that make a volume", "put it together there")
-        }
+        Kind::Lvm2 | Kind::MdRaid => (
+            "is one part of several that make a volume",
+            "put it together there",
+        ),
         _ => ("has no reader yet", "mount it there"),
     };
     format!("holds {kind}, which {what}: restore the volume to a file or a device, and {todo}")

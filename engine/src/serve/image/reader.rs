@@ -117,11 +117,7 @@ impl Listing {
 
     /// Adds an entry, which is only looked at if it is wanted. What is wrong with one entry costs
     /// that entry alone.
-    pub(super) fn add(
-        &mut self,
-        name: &[u8],
-        found: impl FnOnce() -> Result<Found>,
-    ) -> Result<()> {
+    pub(super) fn add(&mut self, name: &[u8], found: impl FnOnce() -> Result<Found>) -> Result<()> {
         if matches!(name, b"." | b"..") || !self.wants(name) {
             return Ok(());
         }
@@ -141,11 +137,6 @@ impl Listing {
             Err(error) => self.lost.push(LostEntry { name, error }),
         }
         Ok(())
-    }
-
-    /// Adds an entry of which no more is known than why.
-    pub(super) fn lose(&mut self, name: &[u8], error: Error) -> Result<()> {
-        self.add(name, || Err(error))
     }
 
     /// In order of names; of two entries of one name the second one is lost.
@@ -222,7 +213,15 @@ mod tests {
     #[test]
     fn names_that_lead_elsewhere_are_lost_and_told() {
         let mut listing = Listing::default();
-        for name in [&b"good"[..], b".", b"..", b"../../x", b"a\0b", b"", &[b'x'; 256]] {
+        for name in [
+            &b"good"[..],
+            b".",
+            b"..",
+            b"../../x",
+            b"a\0b",
+            b"",
+            &[b'x'; 256],
+        ] {
             listing.add(name, || file(1)).unwrap();
         }
         listing.sort();

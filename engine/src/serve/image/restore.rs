@@ -257,7 +257,9 @@ impl Restorer<'_> {
 
     fn remember(&mut self, entry: &ImageEntry, at: &TreePath) {
         if entry.found.links > 1 && self.first_names.len() < LINKED_FILES_MAX {
-            self.first_names.entry(entry.found.id).or_insert_with(|| at.clone());
+            self.first_names
+                .entry(entry.found.id)
+                .or_insert_with(|| at.clone());
         }
     }
 
@@ -280,7 +282,9 @@ impl Restorer<'_> {
             })?;
             if self.options.verify {
                 file.settle()?;
-                pieces(image, path, entry, &mut |offset, piece| compare(&file, offset, piece))?;
+                pieces(image, path, entry, &mut |offset, piece| {
+                    compare(&file, offset, piece)
+                })?;
                 self.report.verified();
             }
             file.finish(&metadata)
@@ -342,7 +346,11 @@ fn compare(file: &TargetFile, offset: u64, bytes: &[u8]) -> Result<()> {
         return Ok(());
     }
     let detail = format!("bytes {offset}+{} read back differently", bytes.len());
-    Err(Error::new(ErrorKind::Damaged, Place::Argument("verify"), detail))
+    Err(Error::new(
+        ErrorKind::Damaged,
+        Place::Argument("verify"),
+        detail,
+    ))
 }
 
 fn tell_lost(report: &Reporter<'_>, error: &Error) {

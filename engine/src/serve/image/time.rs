@@ -29,7 +29,11 @@ pub(super) fn of_date([year, month, day]: [u16; 3], [hour, minute, second]: [u16
 
 /// Days of the calendar of today, by years that begin in March: then a leap day ends one.
 fn days_from_1970(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let era = year.div_euclid(400);
     let of_era = year.rem_euclid(400);
     let of_year = (153 * month + 2) / 5 + day - 1;
@@ -43,7 +47,10 @@ mod tests {
 
     #[test]
     fn times_of_ntfs_are_seconds_since_1970_rounded_down() {
-        let at = |seconds, nanoseconds| Timestamp { seconds, nanoseconds };
+        let at = |seconds, nanoseconds| Timestamp {
+            seconds,
+            nanoseconds,
+        };
         assert_eq!(of_ntfs(132_539_328_000_000_001), at(1_609_459_200, 100));
         assert_eq!(of_ntfs(NTFS_EPOCH as u64 - 1), at(-1, 999_999_900));
         assert_eq!(of_ntfs(0).seconds, -11_644_473_600);
@@ -57,6 +64,9 @@ mod tests {
         assert_eq!(seconds([1980, 1, 1], [0, 0, 2]), 315_532_802);
         assert_eq!(seconds([2000, 2, 29], [23, 59, 59]), 951_868_799);
         assert_eq!(seconds([2024, 3, 1], [0, 0, 0]), 1_709_251_200);
-        assert_eq!(seconds([2107, 15, 31], [31, 63, 62]), seconds([2107, 15, 31], [0, 0, 0]) + 115_442);
+        assert_eq!(
+            seconds([2107, 15, 31], [31, 63, 62]),
+            seconds([2107, 15, 31], [0, 0, 0]) + 115_442
+        );
     }
 }

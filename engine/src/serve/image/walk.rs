@@ -99,7 +99,9 @@ impl<'i> Walker<'i> {
         let mut waiting = Vec::new();
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let page = self.image.page(&path, &entry, after.as_deref(), PAGE_ENTRIES);
+            let page = self
+                .image
+                .page(&path, &entry, after.as_deref(), PAGE_ENTRIES);
             let page = match page {
                 Ok(page) => page,
                 Err(error) => return self.tolerate(error, visit).map(|()| None),

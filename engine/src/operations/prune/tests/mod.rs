@@ -3,6 +3,7 @@
 mod beside;
 mod damage;
 mod faults;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -45,7 +45,8 @@ impl Ext {
             let (block, within) = (at / block_len, at % block_len);
             let run = self.run(inode, block)?;
             let len = run.blocks.saturating_mul(block_len) - within;
-            let len = usize::try_from(len).map_or(out.len() - done, |len| len.min(out.len() - done));
+            let len =
+                usize::try_from(len).map_or(out.len() - done, |len| len.min(out.len() - done));
             let part = &mut out[done..done + len];
             match run.start {
                 Some(start) => self.read_run(start, within, part)?,
@@ -118,7 +119,8 @@ impl Ext {
     }
 
     fn run_of_map(&self, inode: &Inode, logical: u64) -> Result<Run> {
-        let direct = |index: u64| u32_at(&inode.map, (index * NUMBER_LEN) as usize).map_or(0, u64::from);
+        let direct =
+            |index: u64| u32_at(&inode.map, (index * NUMBER_LEN) as usize).map_or(0, u64::from);
         if logical < DIRECT {
             return Ok(one(direct(logical)));
         }
@@ -142,7 +144,10 @@ impl Ext {
             if number == 0 {
                 // Nothing of what this block would lead to is there.
                 let blocks = span * per_block - rest;
-                return Ok(Run { start: None, blocks });
+                return Ok(Run {
+                    start: None,
+                    blocks,
+                });
             }
             let mut bytes = [0; NUMBER_LEN as usize];
             self.read_block(number, rest / span * NUMBER_LEN, &mut bytes)?;
@@ -168,13 +173,19 @@ fn zeros(logical: u64, end: u64) -> Run {
 }
 
 /// The last entry of a node that begins at or before `logical`, and where the next one begins.
-fn entry_for(node: &[u8], depth: usize, logical: u64) -> Result<(Option<[u8; ENTRY_LEN]>, Option<u64>)> {
+fn entry_for(
+    node: &[u8],
+    depth: usize,
+    logical: u64,
+) -> Result<(Option<[u8; ENTRY_LEN]>, Option<u64>)> {
     let wrong = || damaged("has a tree of extents that makes no sense");
     let count = u16_of(node, 2)?;
     if u16_of(node, 0)? != MAGIC || u16_of(node, 6)? != depth {
         return Err(wrong());
     }
-    let entries = node.get(ENTRY_LEN..ENTRY_LEN * (count + 1)).ok_or_else(wrong)?;
+    let entries = node
+        .get(ENTRY_LEN..ENTRY_LEN * (count + 1))
+        .ok_or_else(wrong)?;
     let mut found = None;
     for entry in entries.as_chunks::<ENTRY_LEN>().0 {
         let begin = u32_at(entry, 0).map_or(0, u64::from);
@@ -193,7 +204,11 @@ fn extent(entry: &[u8; ENTRY_LEN], logical: u64, end: u64) -> Result<Run> {
     let high = u16_at(entry, 6).map_or(0, u64::from);
     let low = u32_at(entry, 8).map_or(0, u64::from);
     let is_written = len <= WRITTEN_BLOCKS_MAX;
-    let len = if is_written { len } else { len - WRITTEN_BLOCKS_MAX };
+    let len = if is_written {
+        len
+    } else {
+        len - WRITTEN_BLOCKS_MAX
+    };
     if len == 0 {
         return Err(damaged("has an extent without blocks"));
     }

@@ -88,7 +88,11 @@ mod tests {
 
     #[test]
     fn records_without_an_inode_are_passed_over() {
-        let block = [record(11, 12, b"a"), record(0, 16, b"gone"), record(12, 20, b"\xff")];
+        let block = [
+            record(11, 12, b"a"),
+            record(0, 16, b"gone"),
+            record(12, 20, b"\xff"),
+        ];
         let expected = [(b"a".to_vec(), 11), (b"\xff".to_vec(), 12)];
         assert_eq!(read(&block.concat()).unwrap(), expected);
     }

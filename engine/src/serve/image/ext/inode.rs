@@ -178,7 +178,9 @@ mod tests {
     #[test]
     fn devices_of_both_spellings_are_read() {
         let number = |major, minor| DeviceNumber { major, minor };
-        let old = inode(128, |bytes| bytes[MAP_AT..MAP_AT + 2].copy_from_slice(&[3, 8]));
+        let old = inode(128, |bytes| {
+            bytes[MAP_AT..MAP_AT + 2].copy_from_slice(&[3, 8])
+        });
         assert_eq!(old.device(), number(8, 3));
         let new = inode(128, |bytes| {
             let at = MAP_AT + 4;

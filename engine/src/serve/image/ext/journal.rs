@@ -290,7 +290,9 @@ mod tests {
     #[test]
     fn a_copy_counts_once_it_is_committed_and_unless_it_is_revoked_later() {
         let mut replay = Replay::default();
-        replay.copies.extend([copy(1, 101), copy(2, 102), copy(3, 103)]);
+        replay
+            .copies
+            .extend([copy(1, 101), copy(2, 102), copy(3, 103)]);
         replay.commit(u32::MAX);
         replay.copies.extend([copy(2, 202), copy(3, 203)]);
         replay.revoked_now.push((1, 0));

@@ -48,7 +48,9 @@ fn collect(mut entries: &[u8], values: &[u8], xattrs: &mut Vec<Xattr>) -> Result
         let len = u32_at(entries, 8).ok_or_else(broken)? as usize;
         let name_end = ENTRY_LEN + usize::from(name_len);
         let name = entries.get(ENTRY_LEN..name_end).ok_or_else(broken)?;
-        entries = entries.get(name_end.next_multiple_of(4)..).ok_or_else(broken)?;
+        entries = entries
+            .get(name_end.next_multiple_of(4)..)
+            .ok_or_else(broken)?;
         // What lies in an inode of its own is told once, for the whole file system.
         if value_inode != 0 || (prefix, name) == SYSTEM_DATA {
             continue;
@@ -73,7 +75,9 @@ fn attribute(prefix: u8, name: &[u8], value: &[u8]) -> Result<Option<Xattr>> {
         _ => return Ok(None),
     };
     let value = match prefix {
-        ACL_ACCESS | ACL_DEFAULT => acl(value).ok_or_else(|| damaged("has an ACL that makes no sense"))?,
+        ACL_ACCESS | ACL_DEFAULT => {
+            acl(value).ok_or_else(|| damaged("has an ACL that makes no sense"))?
+        }
         _ => value.to_vec(),
     };
     let name = [begin, name].concat();
@@ -133,7 +137,9 @@ mod tests {
 
     #[test]
     fn attributes_that_reach_beyond_their_place_are_refused() {
-        let mut entry = vec![1, 1, 20, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, b'a', 0, 0, 0];
+        let mut entry = vec![
+            1, 1, 20, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, b'a', 0, 0, 0,
+        ];
         entry.extend(b"\0\0\0\0xyz");
         let read = |bytes: &[u8]| {
             let mut xattrs = Vec::new();
@@ -141,7 +147,10 @@ mod tests {
         };
         entry[2] = 24;
         let found = read(&entry).unwrap();
-        assert_eq!((&*found[0].name, &*found[0].value), (&b"user.a"[..], &b"xyz"[..]));
+        assert_eq!(
+            (&*found[0].name, &*found[0].value),
+            (&b"user.a"[..], &b"xyz"[..])
+        );
         entry[8] = 4;
         assert!(read(&entry).is_err());
         entry[8] = 3;

@@ -17,7 +17,9 @@ const READ_LEN_MAX: usize = MIB;
 
 fn rounds() -> usize {
     let rounds = std::env::var("BLOCKSTORE_IMAGE_MUTATIONS").ok();
-    rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS)
+    rounds
+        .and_then(|rounds| rounds.parse().ok())
+        .unwrap_or(ROUNDS)
 }
 
 /// A sink that has seen enough.
@@ -49,7 +51,11 @@ fn damaged(bytes: &Arc<Vec<u8>>, places: &[usize], random: &mut Random) -> Arc<M
     // Metadata lies at the start of most file systems: half of the damage goes there.
     let early = places.len().min(1 + places.len() / 16);
     let changes = (0..count).map(|_| {
-        let places = if random.one_in(2) { &places[..early] } else { places };
+        let places = if random.one_in(2) {
+            &places[..early]
+        } else {
+            places
+        };
         let at = places[random.below(places.len())] + random.below(512);
         (at.min(bytes.len() - 1), random.number() as u8)
     });
@@ -68,7 +74,9 @@ fn exercise(view: Arc<Memory>, round: usize) {
         Ok(())
     });
     for found in paths.iter().take(50) {
-        let below = found.strip_prefix(b"disk0/p1/").expect("paths begin with the name");
+        let below = found
+            .strip_prefix(b"disk0/p1/")
+            .expect("paths begin with the name");
         let names = below.split(|byte| *byte == b'/');
         let path = names.fold(FolderPath::root(), |path, name| path.child(name));
         let _ = cat(&mut image, &path, &mut Enough(0));

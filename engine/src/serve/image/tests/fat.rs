@@ -38,9 +38,15 @@ fn fat_of_all_widths_is_what_was_written() {
         let names: Vec<_> = listed(&mut image).into_keys().collect();
         let long = "folder/A long name, with Ümlauts";
         let short = "folder/below/SHORT.TXT";
-        assert_eq!(names, ["empty", "folder", long, "folder/below", short, "hello"]);
+        assert_eq!(
+            names,
+            ["empty", "folder", long, "folder/below", short, "hello"]
+        );
         for (name, len) in [("hello", 6), (long, 70_000), (short, 1_500), ("empty", 0)] {
-            assert!(content(&mut image, name).unwrap() == random.bytes(len), "{name}");
+            assert!(
+                content(&mut image, name).unwrap() == random.bytes(len),
+                "{name}"
+            );
         }
     }
 }
@@ -54,9 +60,15 @@ fn a_folder_that_is_its_own_parent_is_entered_once_and_told() {
     let mut bytes = fat(&folder, "12");
     // The record of `below` in `folder` begins where `folder` itself does.
     let record = |bytes: &[u8], name: &[u8; 11]| {
-        bytes.windows(11).position(|window| window == name).expect("it is there")
+        bytes
+            .windows(11)
+            .position(|window| window == name)
+            .expect("it is there")
     };
-    let (outer, inner) = (record(&bytes, b"FOLDER     "), record(&bytes, b"BELOW      "));
+    let (outer, inner) = (
+        record(&bytes, b"FOLDER     "),
+        record(&bytes, b"BELOW      "),
+    );
     bytes.copy_within(outer + 26..outer + 28, inner + 26);
     let mut image = opened(bytes);
     let mut names = Vec::new();
@@ -66,7 +78,10 @@ fn a_folder_that_is_its_own_parent_is_entered_once_and_told() {
     });
     assert_eq!(report.unwrap().problems, 1);
     assert!(names.contains(&"disk0/p1/folder/below".to_owned()));
-    assert!(!names.iter().any(|name| name.contains("below/")), "{names:?}");
+    assert!(
+        !names.iter().any(|name| name.contains("below/")),
+        "{names:?}"
+    );
 }
 
 #[test]
@@ -76,12 +91,20 @@ fn a_file_whose_clusters_end_too_early_is_damaged_and_never_filled_up() {
     }
     let folder = TempDir::new().unwrap();
     let mut bytes = fat(&folder, "12");
-    let record = bytes.windows(11).position(|window| window == b"SHORT   TXT").unwrap();
+    let record = bytes
+        .windows(11)
+        .position(|window| window == b"SHORT   TXT")
+        .unwrap();
     bytes[record + 28..record + 32].copy_from_slice(&50_000_u32.to_le_bytes());
     let mut image = opened(bytes);
     let error = content(&mut image, "folder/below/SHORT.TXT").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Damaged);
-    assert!(error.to_string().starts_with("disk0/p1/folder/below/SHORT.TXT"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("disk0/p1/folder/below/SHORT.TXT"),
+        "{error}"
+    );
     let entry = image.entry(&path("folder/below/SHORT.TXT")).unwrap();
     assert!(matches!(entry.shown().node, Node::File(content) if content.len() == 50_000));
 }

@@ -71,7 +71,9 @@ fn what_has_no_reader_is_named_with_what_to_do() {
         (swap, "no files"),
         (luks, "encrypted: restore the volume"),
     ] {
-        let error = Image::open(view(bytes), b"disk0/p1").err().expect("it has no reader");
+        let error = Image::open(view(bytes), b"disk0/p1")
+            .err()
+            .expect("it has no reader");
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().contains(told), "{error}");
     }
@@ -111,5 +113,8 @@ fn what_the_repository_cannot_give_is_told_as_that_with_the_path() {
     let error = content(&mut image, "long").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Damaged);
     let told = crate::operations::walk::with_causes(&error);
-    assert_eq!(told, "disk0/p1/long: cannot be read: pack: checksum differs");
+    assert_eq!(
+        told,
+        "disk0/p1/long: cannot be read: pack: checksum differs"
+    );
 }

@@ -73,10 +73,17 @@ fn assert_same(image: &mut Image, top: &Path, with_nanoseconds: bool) {
         let there = source.symlink_metadata().unwrap();
         let metadata = &entry.metadata;
         assert_eq!(metadata.mode, (there.mode() & 0o7777) as u16, "{name}");
-        assert_eq!((metadata.owner.uid, metadata.owner.gid), (there.uid(), there.gid()));
+        assert_eq!(
+            (metadata.owner.uid, metadata.owner.gid),
+            (there.uid(), there.gid())
+        );
         assert_eq!(metadata.mtime.seconds, there.mtime(), "{name}");
         if with_nanoseconds {
-            assert_eq!(i64::from(metadata.mtime.nanoseconds), there.mtime_nsec(), "{name}");
+            assert_eq!(
+                i64::from(metadata.mtime.nanoseconds),
+                there.mtime_nsec(),
+                "{name}"
+            );
         }
         match &entry.node {
             Node::File(found) => {
@@ -144,7 +151,9 @@ fn space_that_was_reserved_and_never_written_is_zeros() {
     std::fs::write(&script, commands).unwrap();
     run("debugfs", &["-w", "-f", &text(&script), &image]);
     let bytes = std::fs::read(&image).unwrap();
-    let stale = bytes.chunks(1024).filter(|block| block.iter().all(|byte| *byte == 0xaa));
+    let stale = bytes
+        .chunks(1024)
+        .filter(|block| block.iter().all(|byte| *byte == 0xaa));
     assert!(stale.count() > 4_000, "the image still has the old bytes");
     let found = content(&mut opened(bytes), "reserved").unwrap();
     assert_eq!(found.len(), 2_500_000);
@@ -171,7 +180,10 @@ fn attributes_of_ext_are_carried() {
     let mut image = opened(std::fs::read(image).unwrap());
     let entry = image.entry(&path("etc/hosts")).unwrap();
     let xattrs = &entry.metadata().xattrs;
-    let names: Vec<_> = xattrs.iter().map(|one| one.name.escape_ascii().to_string()).collect();
+    let names: Vec<_> = xattrs
+        .iter()
+        .map(|one| one.name.escape_ascii().to_string())
+        .collect();
     assert_eq!(names, ["security.other", "user.large", "user.small"]);
     assert_eq!(xattrs[1].value, vec![b'v'; 500]);
     assert_eq!(xattrs[2].value, b"x");

@@ -76,7 +76,9 @@ pub(super) fn listed(image: &mut Image) -> BTreeMap<String, crate::format::entry
     let mut found = BTreeMap::new();
     list(image, &FolderPath::root(), true, &(), &mut |listed| {
         let path = String::from_utf8(listed.path.clone()).expect("names are text here");
-        let path = path.strip_prefix("disk0/p1/").expect("paths begin with the name");
+        let path = path
+            .strip_prefix("disk0/p1/")
+            .expect("paths begin with the name");
         found.insert(path.to_owned(), listed.entry.clone());
         Ok(())
     })
@@ -98,7 +100,10 @@ pub(super) fn has_tool(name: &str) -> bool {
 #[track_caller]
 pub(super) fn run(name: &str, arguments: &[&str]) {
     let path = "/usr/sbin:/usr/bin:/sbin:/bin";
-    let output = Command::new(name).args(arguments).env("PATH", path).output();
+    let output = Command::new(name)
+        .args(arguments)
+        .env("PATH", path)
+        .output();
     let output = output.expect("the tool runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name} {arguments:?}: {errors}");

@@ -32,8 +32,16 @@ fn a_folder_of_ext_comes_back_with_links_holes_modes_and_times() {
     assert_eq!((report.problems, report.skipped), (0, 0));
     assert_eq!(report.verified + 1, report.files, "one is another name");
     let source = folder.path().join("files");
-    for name in ["long", "holes", "etc/hosts", "odd näme", "etc/deep/er/last", "empty"] {
-        let same = std::fs::read(source.join(name)).unwrap() == std::fs::read(target.join(name)).unwrap();
+    for name in [
+        "long",
+        "holes",
+        "etc/hosts",
+        "odd näme",
+        "etc/deep/er/last",
+        "empty",
+    ] {
+        let same =
+            std::fs::read(source.join(name)).unwrap() == std::fs::read(target.join(name)).unwrap();
         assert!(same, "{name}");
     }
     for name in ["long", "etc", "etc/deep", "etc/short", "many"] {
@@ -45,7 +53,10 @@ fn a_folder_of_ext_comes_back_with_links_holes_modes_and_times() {
     }
     let number = |name| target.join(name).metadata().unwrap().ino();
     assert_eq!(number("etc/hosts"), number("etc/same"));
-    assert_eq!(target.join("etc/short").read_link().unwrap(), Path::new("../etc/hosts"));
+    assert_eq!(
+        target.join("etc/short").read_link().unwrap(),
+        Path::new("../etc/hosts")
+    );
     assert!(target.join("holes").metadata().unwrap().blocks() * 512 < 300_000);
 }
 
@@ -59,7 +70,11 @@ fn one_file_lands_under_its_name_and_a_target_in_use_is_refused() {
     let target = folder.path().join("restored");
     let report = restored(&mut image, "etc/hosts", &target).unwrap();
     assert_eq!((report.entries, report.files, report.bytes), (1, 1, 17));
-    let names: Vec<_> = target.read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> = target
+        .read_dir()
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     assert_eq!(names, ["hosts"]);
     let error = restored(&mut image, "etc/hosts", &target).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
@@ -84,7 +99,15 @@ fn names_and_links_that_lead_outside_stay_inside_the_target() {
     let link = top.join("BBBBBBBB");
     std::os::unix::fs::symlink(&outside, link).unwrap();
     let image = blank(&folder, 8 << 20);
-    let options = ["-q", "-F", "-O", "^metadata_csum", "-d", &text(&top), &image];
+    let options = [
+        "-q",
+        "-F",
+        "-O",
+        "^metadata_csum",
+        "-d",
+        &text(&top),
+        &image,
+    ];
     run("mkfs.ext4", &options);
     let mut bytes = std::fs::read(&image).unwrap();
     let mut rename = |from: &[u8], to: &[u8]| {
@@ -118,5 +141,8 @@ fn files_without_owners_are_those_of_who_restores_them() {
     let report = restore(&mut image, &FolderPath::root(), &target, &options, &()).unwrap();
     assert_eq!((report.files, report.problems), (4, 0));
     let there = target.join("folder/below/SHORT.TXT").metadata().unwrap();
-    assert_eq!((there.uid(), there.len()), (rustix::process::geteuid().as_raw(), 1_500));
+    assert_eq!(
+        (there.uid(), there.len()),
+        (rustix::process::geteuid().as_raw(), 1_500)
+    );
 }

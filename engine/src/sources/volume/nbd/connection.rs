@@ -1,5 +1,6 @@
 //! One connection: requests out, replies in, several under way.
 
+use crate::format::nbd::{self as wire, Fields, Request};
 use crate::limits;
 
 use super::fault::{Fault, refusal};
@@ -7,7 +8,6 @@ use super::handshake::{self, Export, Wanted};
 use super::pending::Pending;
 use super::status::{self, Context, Extent};
 use super::stream::Peer;
-use super::wire::{self, Fields};
 
 /// Longest error chunk: its fields and a text of the longest permitted length.
 const ERROR_CHUNK_LIMIT: u32 = 4096 + 16;
@@ -90,8 +90,14 @@ impl<P: Peer> Connection<P> {
     fn send(&mut self, command: u16, offset: u64, len: u32) -> Result<u64, Fault> {
         let cookie = self.next_cookie;
         self.next_cookie += 1;
-        let request = wire::request(command, cookie, offset, len);
-        self.peer.write_all(&request)?;
+        let request = Request {
+            flags: 0,
+            command,
+            cookie,
+            offset,
+            len,
+        };
+        self.peer.write_all(&request.encode())?;
         Ok(cookie)
     }
 
@@ -210,7 +216,7 @@ impl<P: Peer> Connection<P> {
         }
         let mut field = [0; 8];
         self.peer.read_exact(&mut field)?;
-        Fields(&field).u64()
+        Ok(Fields(&field).u64()?)
     }
 
     fn receive_error(&mut self, chunk: Chunk) -> Result<(u32, Vec<u8>), Fault> {

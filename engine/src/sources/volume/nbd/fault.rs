@@ -6,6 +6,8 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind, Place};
+use crate::format::DecodeError;
+use crate::format::nbd::EIO;
 
 /// A failed exchange with a server.
 #[derive(Debug)]
@@ -21,9 +23,6 @@ pub(super) enum Fault {
     /// The server does not have the export or the bitmap.
     NotFound(String),
 }
-
-/// Error numbers of the protocol: those of Linux, whatever the server runs on.
-const EIO: u32 = 5;
 
 impl Fault {
     pub(super) fn protocol(detail: impl Into<String>) -> Self {
@@ -88,6 +87,12 @@ impl From<io::Error> for Fault {
             return fault;
         }
         Self::Io(io::Error::new(kind, "the server ended the connection"))
+    }
+}
+
+impl From<DecodeError> for Fault {
+    fn from(error: DecodeError) -> Self {
+        Self::Protocol(format!("a message is {error}"))
     }
 }
 

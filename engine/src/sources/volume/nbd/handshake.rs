@@ -1,14 +1,12 @@
 //! Newstyle negotiation: what the server can do, and which export is meant.
 
+use crate::format::nbd::{self as wire, BASE_ALLOCATION, Fields, Message};
 use crate::limits;
 
 use super::fault::{Fault, shown};
 use super::status::Context;
 use super::stream::Peer;
-use super::wire::{self, Fields, Message};
 
-/// Name of the context that says what is allocated.
-const BASE_ALLOCATION: &str = "base:allocation";
 /// Defaults of the protocol for a server that does not speak of block sizes.
 const BLOCK_PREFERRED_DEFAULT: u32 = 4096;
 const BLOCK_MAX_DEFAULT: u32 = 32 << 20;

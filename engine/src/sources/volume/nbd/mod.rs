@@ -3,13 +3,14 @@
 //! ```text
 //! url         what to connect to
 //! stream      a socket with a deadline: the only place that reads a clock
-//! wire        numbers of the protocol, big-endian fields
 //! handshake   newstyle negotiation: structured replies, contexts, NBD_OPT_GO
 //! connection  requests and replies, several under way
 //! pending     one of them, and what has arrived of it
 //! status      block status as lists of extents
 //! pool        connections that threads take turns with
 //! ```
+//!
+//! Numbers and fields of the protocol are in `format::nbd`, which the server of `serve` shares.
 //!
 //! The server is not trusted: every length is bounded before it is allocated, every reply must
 //! belong to a request and stay within it, and a server that stalls or trickles meets a deadline.
@@ -27,7 +28,6 @@ mod stream;
 #[cfg(any(test, feature = "testing"))]
 mod transcript;
 mod url;
-mod wire;
 
 use std::io;
 use std::ops::Range;
@@ -37,6 +37,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::nbd::{DIRTY_BITMAP_PREFIX, STATE_DIRTY, STATE_HOLE, STATE_ZERO};
 use crate::limits;
 use crate::pipeline::ReadAt;
 use crate::pipeline::ranges;
@@ -54,16 +55,6 @@ use handshake::{Export, Wanted};
 use pool::Pool;
 use status::Context;
 pub(crate) use url::Url;
-
-/// Prefix of the contexts that QEMU gives dirty bitmaps.
-const DIRTY_BITMAP_PREFIX: &str = "qemu:dirty-bitmap:";
-
-/// `base:allocation`: space is not allocated. Alone it says nothing about the content.
-const STATE_HOLE: u32 = 1;
-/// `base:allocation`: reads as zeros.
-const STATE_ZERO: u32 = 2;
-/// `qemu:dirty-bitmap`: was written since the bitmap began.
-const STATE_DIRTY: u32 = 1;
 
 /// How a server is spoken to.
 #[derive(Clone, Debug)]

@@ -1,7 +1,8 @@
 //! Block status: what a server says about ranges without sending them.
 
+use crate::format::nbd::Fields;
+
 use super::fault::Fault;
-use super::wire::Fields;
 
 /// What is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +56,8 @@ pub(super) fn decode(payload: &[u8], asked: u32) -> Result<Vec<Extent>, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wire::Message;
     use super::*;
+    use crate::format::nbd::Message;
 
     fn list(extents: &[(u32, u32)]) -> Vec<u8> {
         let add = |message: Message, &(len, flags): &(u32, u32)| message.u32(len).u32(flags);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::super::wire::{self, Message};
 use super::fake::{Export, Fake, line};
+use crate::format::nbd::{self as wire, Message};
 use crate::limits::{NBD_IN_FLIGHT, NBD_REQUEST_LEN};
 use crate::pipeline::ReadAt;
 use crate::sources::volume::{Allocation, VolumeSource};

@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
-use super::super::wire::{self, Fields, Message};
 use super::super::{NbdOptions, NbdVolume};
 use crate::error::{Error, Result};
+use crate::format::nbd::{self as wire, Fields, Message};
 
 /// What a server says about its export.
 #[derive(Clone)]

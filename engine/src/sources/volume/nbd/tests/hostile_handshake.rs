@@ -1,8 +1,8 @@
 //! Whatever a server says before it takes requests, it is a clear error.
 
-use super::super::wire::{self, Message};
 use super::fake::{Client, Export, Fake, line};
 use crate::error::{Error, ErrorKind};
+use crate::format::nbd::{self as wire, Message};
 
 #[track_caller]
 fn assert_refused(fake: &Fake, expected: &str) -> Error {
@@ -75,10 +75,10 @@ fn replies_to_options_that_make_no_sense_are_refused() {
     assert_refused(&raw(magic, 77, 0), "answers option 77 instead of 7");
     assert_refused(&raw(magic, go, u32::MAX), "4294967295 bytes");
     assert_refused(&reply(wire::REPLY_ACK, b""), "does not describe the export");
-    assert_refused(&reply(wire::REPLY_INFO, b""), "ends within a field");
+    assert_refused(&reply(wire::REPLY_INFO, b""), "the bytes end early");
     assert_refused(
         &reply(wire::REPLY_INFO, b"\0\0\0\x01"),
-        "ends within a field",
+        "the bytes end early",
     );
     assert_refused(&reply(1234, b""), "the reply 0x4d2");
     assert_refused(&reply(wire::REPLY_UNSUPPORTED, b""), "NBD_OPT_GO");

@@ -1,7 +1,7 @@
 //! Whatever a server answers to requests, it is a clear error, and takes no memory.
 
-use super::super::wire::{self, Message};
 use super::fake::{Client, Export, Fake, Request, line};
+use crate::format::nbd::{self as wire, Message};
 use crate::pipeline::ReadAt;
 use crate::sources::volume::{Allocation, VolumeSource};
 
@@ -78,7 +78,7 @@ fn replies_to_reads_that_make_no_sense_are_refused() {
     assert_read_fails("the number 0", move |c, r| {
         c.chunk(r.cookie, error, true, empty().u32(0).u16(0))
     });
-    assert_read_fails("ends within a text", move |c, r| {
+    assert_read_fails("the bytes end early", move |c, r| {
         c.chunk(r.cookie, error, true, empty().u32(5).u16(9))
     });
     assert_read_fails("makes no sense", move |c, r| {

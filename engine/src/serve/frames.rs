@@ -1,0 +1,173 @@
+//! Opened frames, kept for the next read: each is fetched, opened and decoded once, whoever asks
+//! first, and each chunk in it is verified once.
+//!
+//! Bounded in bytes. Deliberately absent: what to do when a frame is not to be had (`library`).
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::Result;
+use crate::format::id::ChunkId;
+use crate::repository::chunks::{ChunkPlace, ChunkReader, FrameBuffers, FrameRef};
+
+/// The frames that were used last.
+pub(super) struct Frames {
+    state: Mutex<State>,
+    /// Some frame that was being loaded is there now, or failed.
+    settled: Condvar,
+    buffers: Mutex<Vec<FrameBuffers>>,
+    bytes_max: usize,
+}
+
+#[derive(Default)]
+struct State {
+    slots: HashMap<FrameRef, Slot>,
+    clock: u64,
+    bytes: usize,
+}
+
+enum Slot {
+    Loading,
+    Ready { frame: Arc<Frame>, used: u64 },
+}
+
+/// The plaintext of one frame.
+pub(super) struct Frame {
+    plain: Vec<u8>,
+    /// The chunks that were found to be what their ids say: first byte, length, id.
+    verified: Mutex<HashSet<(u32, u32, ChunkId)>>,
+}
+
+impl Frames {
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self {
+            state: Mutex::default(),
+            settled: Condvar::new(),
+            buffers: Mutex::default(),
+            bytes_max,
+        }
+    }
+
+    /// The frame `key`, kept or read now. Who asks for one that another is reading waits for it.
+    ///
+    /// # Errors
+    /// As [`ChunkReader::read_one_frame`].
+    pub(super) fn get(&self, reader: &ChunkReader<'_>, key: FrameRef) -> Result<Arc<Frame>> {
+        let mut state = self.state.lock();
+        loop {
+            match state.find(key) {
+                Found::Frame(frame) => return Ok(frame),
+                Found::Nothing => break,
+                Found::Loading => self.settled.wait(&mut state),
+            }
+        }
+        state.slots.insert(key, Slot::Loading);
+        drop(state);
+        let loading = Loading { frames: self, key };
+        let frame = Arc::new(self.load(reader, key)?);
+        loading.is_there(Arc::clone(&frame));
+        Ok(frame)
+    }
+
+    /// True if the frame is kept, or on its way.
+    pub(super) fn has(&self, key: FrameRef) -> bool {
+        self.state.lock().slots.contains_key(&key)
+    }
+
+    fn load(&self, reader: &ChunkReader<'_>, key: FrameRef) -> Result<Frame> {
+        let mut buffers = self.buffers.lock().pop().unwrap_or_default();
+        let read = reader.read_one_frame(key, &mut buffers);
+        let plain = std::mem::take(&mut buffers.plain);
+        self.buffers.lock().push(buffers);
+        let verified = Mutex::default();
+        read.map(|()| Frame { plain, verified })
+    }
+}
+
+/// A frame that is being loaded by this thread: given up unless it gets there.
+struct Loading<'f> {
+    frames: &'f Frames,
+    key: FrameRef,
+}
+
+impl Loading<'_> {
+    fn is_there(self, frame: Arc<Frame>) {
+        let mut state = self.frames.state.lock();
+        state.keep(self.key, frame, self.frames.bytes_max);
+    }
+}
+
+impl Drop for Loading<'_> {
+    fn drop(&mut self) {
+        let mut state = self.frames.state.lock();
+        if let Some(Slot::Loading) = state.slots.get(&self.key) {
+            state.slots.remove(&self.key);
+        }
+        drop(state);
+        self.frames.settled.notify_all();
+    }
+}
+
+enum Found {
+    Frame(Arc<Frame>),
+    Loading,
+    Nothing,
+}
+
+impl State {
+    fn find(&mut self, key: FrameRef) -> Found {
+        self.clock += 1;
+        match self.slots.get_mut(&key) {
+            None => Found::Nothing,
+            Some(Slot::Loading) => Found::Loading,
+            Some(Slot::Ready { frame, used }) => {
+                *used = self.clock;
+                Found::Frame(Arc::clone(frame))
+            }
+        }
+    }
+
+    /// Keeps a frame, and lets go of those that were not used for longest.
+    fn keep(&mut self, key: FrameRef, frame: Arc<Frame>, bytes_max: usize) {
+        self.clock += 1;
+        self.bytes += frame.plain.capacity();
+        let used = self.clock;
+        self.slots.insert(key, Slot::Ready { frame, used });
+        while self.bytes > bytes_max {
+            let ready = self.slots.iter().filter_map(|(key, slot)| match slot {
+                Slot::Ready { used, .. } => Some((*used, *key)),
+                Slot::Loading => None,
+            });
+            let Some((_, oldest)) = ready.min().filter(|(_, oldest)| *oldest != key) else {
+                return;
+            };
+            if let Some(Slot::Ready { frame, .. }) = self.slots.remove(&oldest) {
+                self.bytes -= frame.plain.capacity();
+            }
+        }
+    }
+}
+
+impl Frame {
+    /// Bytes `range` of the chunk `id` at `place`, if the chunk is what its id says.
+    pub(super) fn part(
+        &self,
+        reader: &ChunkReader<'_>,
+        id: &ChunkId,
+        place: &ChunkPlace,
+        range: Range<usize>,
+    ) -> Option<&[u8]> {
+        let chunk = (place.offset, place.len, *id);
+        let is_known = self.verified.lock().contains(&chunk);
+        if !is_known {
+            reader.verified(id, place, &self.plain)?;
+            self.verified.lock().insert(chunk);
+        }
+        let from = place.offset as usize;
+        let chunk = self.plain.get(from..from + place.len as usize)?;
+        chunk.get(range)
+    }
+}
