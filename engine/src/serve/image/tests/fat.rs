@@ -5,8 +5,14 @@ use crate::format::entry::Node;
 use crate::testing::random::Random;
 
 pub(super) fn fat(folder: &TempDir, width: &str) -> Vec<u8> {
-    let image = blank(folder, if width == "32" { 40 << 20 } else { 8 << 20 });
-    run("mkfs.vfat", &["-F", width, "-s", "1", &image]);
+    // How many clusters there are decides how wide they are numbered.
+    let (len, sectors) = match width {
+        "12" => (8 << 20, "8"),
+        "16" => (8 << 20, "1"),
+        _ => (40 << 20, "1"),
+    };
+    let image = blank(folder, len);
+    run("mkfs.vfat", &["-F", width, "-s", sectors, &image]);
     let mut random = Random::new(3);
     run("mmd", &["-i", &image, "::/folder", "::/folder/below"]);
     for (name, len) in [

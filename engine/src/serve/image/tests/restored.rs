@@ -30,7 +30,7 @@ fn a_folder_of_ext_comes_back_with_links_holes_modes_and_times() {
     let target = folder.path().join("restored");
     let report = restored(&mut image, "", &target).unwrap();
     assert_eq!((report.problems, report.skipped), (0, 0));
-    assert_eq!(report.verified + 1, report.files, "one is another name");
+    assert_eq!(report.verified, report.files);
     let source = folder.path().join("files");
     for name in [
         "long",
@@ -47,7 +47,7 @@ fn a_folder_of_ext_comes_back_with_links_holes_modes_and_times() {
     for name in ["long", "etc", "etc/deep", "etc/short", "many"] {
         let facts = |top: &Path| {
             let there = top.join(name).symlink_metadata().unwrap();
-            (there.mode(), there.uid(), there.mtime(), there.mtime_nsec())
+            (there.mode(), there.uid(), there.mtime())
         };
         assert_eq!(facts(&source), facts(&target), "{name}");
     }
