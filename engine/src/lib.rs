@@ -75,6 +75,7 @@ pub use operations::bench::{BenchOptions, BenchParts, BenchReport, BenchSource, 
 pub use operations::cat::cat;
 pub use operations::check::{CheckOptions, CheckReport, check};
 pub use operations::diff::{DiffReport, Difference, diff};
+pub use operations::find::{FindReport, FoundEntry, Pattern, find};
 pub use operations::forget::{ForgetOptions, ForgetReport, forget};
 pub use operations::list::{ListReport, Listed, list};
 pub use operations::merge::{MergeMode, MergeOptions, MergeReport, merge};
@@ -89,6 +90,7 @@ pub use operations::restore_volume::{
 pub use operations::snapshot::{ParentChoice, SnapshotOptions, SnapshotReport, snapshot};
 pub use operations::stats::{StatsReport, stats};
 pub use operations::undelete::{UndeleteReport, undelete};
+pub use operations::versions::{Version, VersionsReport, versions};
 pub use repository::keys::UnlockSecret;
 pub use repository::{CreateOptions, Repository};
 pub use storage::Backend;

@@ -161,6 +161,22 @@ pub const HINT_METADATA_SLACK: u64 = 16 * MIB as u64;
 /// Deepest folder in a FAT file system: paths have at most 260 characters.
 pub const FAT_DEPTH_LIMIT: usize = 260;
 
+// --- files inside a volume ----------------------------------------------------------------
+
+/// Reads that one question to a file system inside a volume may take: a folder of a million files
+/// takes fewer. Whoever needs more goes round in circles.
+pub const IMAGE_STEPS_MAX: u64 = 4 << 20;
+/// Deepest folder inside a volume.
+pub const IMAGE_DEPTH_LIMIT: usize = 512;
+/// Most entries of one folder inside a volume.
+pub const IMAGE_FOLDER_ENTRIES_MAX: usize = 1 << 20;
+/// All names and link targets of one folder inside a volume, bytes.
+pub const IMAGE_FOLDER_NAMES_LEN_MAX: usize = 64 * MIB;
+/// Most folders that one walk through a file system inside a volume enters.
+pub const IMAGE_FOLDERS_MAX: usize = 4 << 20;
+/// Most blocks of a journal inside a volume: 4 GiB of the usual length.
+pub const IMAGE_JOURNAL_BLOCKS_MAX: u64 = 1 << 20;
+
 // --- keys ---------------------------------------------------------------------------------
 
 /// Most key slots: each costs one Argon2 run to try.

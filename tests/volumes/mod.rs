@@ -9,6 +9,7 @@ mod disk;
 mod exports;
 mod files;
 mod in_place;
+mod items;
 mod live;
 mod nbd;
 mod served;

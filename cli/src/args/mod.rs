@@ -7,6 +7,7 @@ mod boot;
 mod location;
 mod mount;
 mod retention;
+mod search;
 mod serve;
 mod size;
 mod unused;
@@ -22,6 +23,7 @@ pub(crate) use boot::{Accelerator, BootArgs, Bus, Firmware};
 pub(crate) use location::Location;
 pub(crate) use mount::MountArgs;
 pub(crate) use retention::{ForgetArgs, KeepArgs, Moment, ProtectArgs, UndeleteArgs};
+pub(crate) use search::{FindArgs, VersionsArgs};
 pub(crate) use serve::{ServeArgs, ServeNbdArgs, ServeWay};
 pub(crate) use size::ByteSize;
 pub(crate) use unused::{TimeSpan, UnusedLimit};
@@ -38,7 +40,8 @@ Words:
   snapshot    a committed copy of folders or volumes at one time; it never needs another one to
               restore
   volume      the bytes of a disk, a partition or an image; in a snapshot it has a LABEL, disk0 if it
-              is alone, and its partitions are LABEL/p1, LABEL/p2 …
+              is alone, and its partitions are LABEL/p1, LABEL/p2 …; files in it are LABEL/p1/PATH,
+              or LABEL/PATH where it has no partitions, and LABEL/p1/ is the folder above them all
   chunk       a run of bytes cut by content; stored once, however often it occurs
   pack        a file of many chunks, compressed and sealed together
   manifest    the pages that describe one captured folder or volume; its root id is the same
@@ -125,6 +128,8 @@ pub(crate) enum Command {
     Snapshot(Box<SnapshotArgs>),
     Snapshots(SnapshotsArgs),
     Ls(LsArgs),
+    Find(FindArgs),
+    Versions(VersionsArgs),
     Cat(CatArgs),
     Map(MapArgs),
     Restore(RestoreArgs),

@@ -131,12 +131,13 @@ pub(crate) struct SnapshotsArgs {
 Examples:
   blockstore ls --repo /backup latest:/home/ana
   blockstore ls --repo /backup latest --recursive --null | xargs -0 -n1 echo
+  blockstore ls --repo /backup latest:disk0/p2/etc --long
 
 Names are printed with control characters, bytes that are no text, and backslashes escaped;
 with --null they are raw.")]
 pub(crate) struct LsArgs {
     /// A snapshot: its roots are listed; or an entry in it: a folder is listed with its children,
-    /// a volume LABEL with its partitions
+    /// a volume LABEL with its partitions; or a file in a volume, LABEL/pN/PATH
     #[arg(value_name = "SNAP[:PATH]")]
     pub(crate) location: Location,
     /// List folders below it too
@@ -156,10 +157,12 @@ pub(crate) struct LsArgs {
 Example:
   blockstore cat --repo /backup latest:/etc/fstab
   blockstore cat --repo /backup latest:disk0/p1 | sha256sum
+  blockstore cat --repo /backup latest:disk0/p2/etc/fstab
 
 With --json the content still goes to standard output, and the object to standard error.")]
 pub(crate) struct CatArgs {
-    /// A snapshot, and a file in it, or a volume LABEL, or its partition LABEL/pN
+    /// A snapshot, and a file in it, or a volume LABEL, its partition LABEL/pN, or a file in that,
+    /// LABEL/pN/PATH
     #[arg(value_name = "SNAP:PATH")]
     pub(crate) location: Location,
 }
@@ -172,12 +175,14 @@ Examples:
   blockstore restore --repo /backup latest~1 --target / --on-conflict overwrite --verify
   blockstore restore --repo /backup latest:disk0 --target disk.img
   blockstore restore --repo /backup latest:disk0/p2 --target /dev/sdb2 --in-place --verify
+  blockstore restore --repo /backup latest:disk0/p2/etc --target /tmp/etc
 
 The children of a folder land in the target; of a snapshot with several roots each lands under
 its absolute path. Root gets owners, setuid bits, devices and privileged attributes back; others
 do not, and are told so.")]
 pub(crate) struct RestoreArgs {
-    /// A snapshot, and what of it: a path, or a volume LABEL, or its partition LABEL/pN
+    /// A snapshot, and what of it: a path, or a volume LABEL, its partition LABEL/pN, or files in
+    /// that, LABEL/pN/PATH
     #[arg(value_name = "SNAP[:PATH]")]
     pub(crate) location: Location,
     /// Folder to restore into, which is made if it is missing; of a volume a file or a device

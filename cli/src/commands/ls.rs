@@ -1,10 +1,11 @@
-//! `ls`: what is in a snapshot; of volumes see `ls_volumes`.
+//! `ls`: what is in a snapshot; of volumes see `ls_volumes`, of files in them `images`.
 
 use blockstore::operations::list::{Listed, list};
+use blockstore::operations::select_item::select_item;
 use blockstore::repository::snapshots::find;
 
 use crate::args::LsArgs;
-use crate::commands::{Context, ls_volumes};
+use crate::commands::{Context, images, ls_volumes};
 use crate::exit::{Failure, Outcome};
 use crate::output::{Output, through_engine};
 use crate::render::escape;
@@ -14,6 +15,12 @@ use crate::render::json::{EntryLine, LsSummary};
 pub(super) fn run(context: &Context<'_>, args: &LsArgs) -> Result<Outcome, Failure> {
     let opened = context.open()?;
     let snapshot = find(&opened.repository, &args.location.snapshot)?;
+    if let Some(item) = select_item(&snapshot, &args.location.path)? {
+        let repository = opened.repository;
+        return images::ls(context, args, repository, &snapshot, &item, &mut |listed| {
+            print(context.output, args, listed)
+        });
+    }
     if let Some(outcome) = ls_volumes::run(context, args, &snapshot)? {
         return Ok(outcome);
     }

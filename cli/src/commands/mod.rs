@@ -10,8 +10,10 @@ mod debug;
 mod diff;
 mod diff_volumes;
 mod export;
+mod find;
 mod forget;
 mod generate;
+mod images;
 mod init;
 mod ls;
 mod ls_volumes;
@@ -28,6 +30,7 @@ mod snapshot;
 mod snapshots;
 mod stats;
 mod undelete;
+mod versions;
 mod volumes;
 
 use std::path::{Path, PathBuf};
@@ -63,6 +66,8 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Outcome, Failure> {
         Command::Snapshot(args) => snapshot::run(&context, args),
         Command::Snapshots(args) => snapshots::run(&context, args),
         Command::Ls(args) => ls::run(&context, args),
+        Command::Find(args) => find::run(&context, args),
+        Command::Versions(args) => versions::run(&context, args),
         Command::Cat(args) => cat::run(&context, args),
         Command::Map(args) => map::run(&context, args),
         Command::Restore(args) => restore::run(&context, args),

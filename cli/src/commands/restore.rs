@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use blockstore::operations::restore::{RestoreOptions, restore};
+use blockstore::operations::select_item::select_item;
 use blockstore::operations::select_volume::select_volume;
 use blockstore::pipeline::budget::Budget;
 use blockstore::repository::snapshots::find;
 use blockstore::targets::folder::{FolderTargetOptions, OnConflict, OwnerNames};
 
 use crate::args::{ConflictChoice, RestoreArgs, RestoreVolumeArgs, SparseChoice};
-use crate::commands::{Context, restore_volume, volumes};
+use crate::commands::{Context, images, restore_volume, volumes};
 use crate::env;
 use crate::exit::{Failure, Outcome};
 use crate::render::human;
@@ -21,7 +22,10 @@ pub(super) fn run(context: &Context<'_>, args: &RestoreArgs) -> Result<Outcome, 
     let options = options(args, context.budget()?, privileged);
     let opened = context.open()?;
     let snapshot = find(&opened.repository, &args.location.snapshot)?;
-    if let Some(part) = select_volume(&snapshot, &args.location.path)? {
+    let item = select_item(&snapshot, &args.location.path)?;
+    if item.is_none()
+        && let Some(part) = select_volume(&snapshot, &args.location.path)?
+    {
         return restore_volume::run(context, args, &opened, &snapshot, &part);
     }
     check(&args.volume)?;
@@ -32,14 +36,11 @@ pub(super) fn run(context: &Context<'_>, args: &RestoreArgs) -> Result<Outcome, 
     }
     let progress = context.progress()?;
     let (path, target) = (&args.location.path, &args.target);
-    let report = restore(
-        &opened.repository,
-        &snapshot,
-        path,
-        target,
-        &options,
-        &progress,
-    )?;
+    let repository = opened.repository;
+    let report = match &item {
+        Some(item) => images::restore(context, args, repository, item, &options, &progress)?,
+        None => restore(&repository, &snapshot, path, target, &options, &progress)?,
+    };
     let problems = progress.finish();
     let (problem_count, took) = (report.problems.max(problems.count), began.elapsed());
     if context.output.is_json() {

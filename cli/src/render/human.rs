@@ -145,7 +145,7 @@ pub(crate) fn entry_long(path: &[u8], entry: &Entry) -> String {
     )
 }
 
-fn size_or_number(node: &Node) -> String {
+pub(crate) fn size_or_number(node: &Node) -> String {
     match node {
         Node::File(content) => bytes(content.len()),
         Node::CharDevice(number) | Node::BlockDevice(number) => {

@@ -8,6 +8,7 @@ mod bench;
 mod mount;
 mod ranges;
 mod retention;
+mod search;
 mod serve;
 mod volumes;
 
@@ -34,6 +35,7 @@ pub(crate) use self::mount::{MountLine, MountSummary};
 use self::ranges::LostBytes;
 pub(crate) use self::ranges::{DirtyRange, MapEntry, RangeLine, RootLine, VolumeLine};
 pub(crate) use self::retention::{ForgetSummary, ListedSnapshot, ProtectSummary, UndeleteSummary};
+pub(crate) use self::search::{FindSummary, FoundLine, VersionsSummary};
 pub(crate) use self::serve::{BootSummary, ListeningLine, ServeSummary};
 use self::volumes::VolumeDescription;
 pub(crate) use self::volumes::{RestoreVolumeSummary, VerifyVolumeSummary};
@@ -748,9 +750,11 @@ mod tests {
     use blockstore::format::name::{ObjectKind, ObjectName};
     use blockstore::operations::check::LostRange;
     use blockstore::operations::diff_volume::DifferentRange;
+    use blockstore::operations::find::FindReport;
     use blockstore::operations::map_volume::{MappedRange, RangeKind};
     use blockstore::operations::protect::ProtectReport;
     use blockstore::operations::undelete::UndeleteReport;
+    use blockstore::operations::versions::{Version, VersionsReport};
     use blockstore::repository::retention::Until;
     use blockstore::serve::nbd::NbdReport;
     use serde_json::json;
@@ -845,6 +849,16 @@ mod tests {
             until: snapshot.ended,
             before: until,
         };
+        let versions = VersionsReport {
+            versions: vec![Version {
+                snapshot: snapshot.session,
+                taken: snapshot.ended,
+                last_snapshot: snapshot.session,
+                snapshots: 1,
+                entry: symlink.clone(),
+            }],
+            ..VersionsReport::default()
+        };
         let took = Duration::from_millis(1_500);
         let (restored, diffed) = (RestoreReport::default(), DiffReport::default());
         let both = (&snapshot, &snapshot);
@@ -863,6 +877,15 @@ mod tests {
             (
                 "ls",
                 value(LsSummary::of(&snapshot, &ListReport::default(), &problems)),
+            ),
+            ("find", value(FoundLine::of(&snapshot, b"/\xff", &symlink))),
+            (
+                "find",
+                value(FindSummary::of(&FindReport::default(), 1, &problems)),
+            ),
+            (
+                "versions",
+                value(VersionsSummary::of(b"/\xff", &versions, &problems)),
             ),
             ("cat", value(cat)),
             (
@@ -930,7 +953,8 @@ mod tests {
                 // Problems and snapshots inside other reports are described where they come first.
                 let described = section(command).contains(&row)
                     || section("snapshot").contains(&row)
-                    || command == "diff" && section("ls").contains(&row);
+                    || matches!(command, "diff" | "find" | "versions")
+                        && section("ls").contains(&row);
                 assert!(described, "{command}: {field}");
             }
         }

@@ -1,7 +1,7 @@
 //! What a person means by `SNAP:LABEL[/pN]`: a volume of a snapshot, or one partition of it.
 //!
 //! Names alone decide: nothing is read. Deliberately absent: partitions by name or identifier,
-//! which two partitions may share; and entries of folders (`select`).
+//! which two partitions may share; entries of folders (`select`), and files in volumes (`select_item`).
 
 use std::ops::Range;
 
@@ -86,6 +86,12 @@ pub fn select_volume<'s>(
     }
 }
 
+/// The volume of this label, and its index among the roots.
+pub(crate) fn find_volume<'s>(snapshot: &'s Snapshot, label: &[u8]) -> Option<(usize, &'s Root)> {
+    let mut roots = snapshot.roots.iter().enumerate();
+    roots.find(|(_, root)| root.root_type == RootType::Extents && root.name == label)
+}
+
 fn has_volume(snapshot: &Snapshot) -> bool {
     let mut roots = snapshot.roots.iter();
     roots.any(|root| root.root_type == RootType::Extents)
@@ -110,7 +116,7 @@ fn the_only_one(snapshot: &Snapshot) -> Result<SelectedVolume<'_>> {
     }
 }
 
-fn partition_of<'s>(
+pub(crate) fn partition_of<'s>(
     root: &'s Root,
     below: &[&[u8]],
     path: &[u8],

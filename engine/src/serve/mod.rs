@@ -7,18 +7,21 @@
 //! ```text
 //! view, library     bytes at offsets, and the memory that all views share
 //! files             what a tree of files says of itself
+//! image             files inside volumes
 //! folder, names     a captured folder, and folders that nobody captured
 //! shown             what snapshots look like, made of these
 //! mount             (feature `fuse`) all of it as a file system of this machine
 //! nbd               volumes as disks of other programs
 //! overlay           what is written over a view, and its way into a snapshot
 //! ```
-//! Deliberately absent: verbs that end once their work is done (`operations`).
+//! Deliberately absent: verbs that end once their work is done (`operations`), but for those of files
+//! inside volumes, which need a view (`image`).
 
 mod content;
 pub mod files;
 pub mod folder;
 mod frames;
+pub mod image;
 pub mod library;
 #[cfg(feature = "fuse")]
 pub mod mount;

@@ -8,7 +8,6 @@ use parking_lot::Mutex;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::entry::{Content, ExtentKind, Metadata, TreePath};
 use crate::limits::KIB;
-use crate::observe::ProblemKind;
 use crate::operations::restore::place::Reporter;
 use crate::operations::restore::{RestoreOptions, is_fatal};
 use crate::pipeline::fetch::{self, Wanted};
@@ -226,24 +225,14 @@ impl Contents<'_> {
     }
 
     fn report_placed(&self, file: &RestoredFile, placed: Placed<Vec<NotApplied>>) {
-        let losses = match placed {
-            Placed::Skipped { .. } => return self.report.skipped(),
-            Placed::Renamed {
-                item,
-                name,
-                collision,
-            } => {
-                if collision {
-                    let name = name.escape_ascii();
-                    let detail = format!("another entry has this name here; restored as {name}");
-                    self.report.problem(ProblemKind::Conflict, &file.at, detail);
-                }
-                item
+        self.report.collision(&file.at, &placed);
+        match placed.into_item() {
+            None => self.report.skipped(),
+            Some(losses) => {
+                self.report.not_applied(&file.at, &losses);
+                self.report.restored_file(file.len);
             }
-            Placed::New(item) | Placed::Merged(item) | Placed::Replaced(item) => item,
-        };
-        self.report.not_applied(&file.at, &losses);
-        self.report.restored_file(file.len);
+        }
     }
 
     /// An error costs this file; one that all would meet ends the restore.

@@ -72,7 +72,7 @@ impl<'r> Finisher<'r> {
                 self.report.skipped();
             }
             Ok(placed) => {
-                self.report_collision(at, &placed);
+                self.report.collision(at, &placed);
                 self.report.restored();
             }
             Err(error) => self.tolerate(at, error)?,
@@ -182,26 +182,13 @@ impl<'r> Finisher<'r> {
                 Ok(())
             }
             Ok(placed) => {
-                self.report_collision(at, &placed);
+                self.report.collision(at, &placed);
                 let losses = placed.into_item().unwrap_or_default();
                 self.report.not_applied(at, &losses);
                 self.report.restored();
                 Ok(())
             }
             Err(error) => self.tolerate(at, error),
-        }
-    }
-
-    fn report_collision<T>(&self, at: &TreePath, placed: &Placed<T>) {
-        if let Placed::Renamed {
-            name,
-            collision: true,
-            ..
-        } = placed
-        {
-            let name = name.escape_ascii();
-            let detail = format!("another entry has this name here; restored as {name}");
-            self.report.problem(ProblemKind::Conflict, at, detail);
         }
     }
 

@@ -13,7 +13,7 @@
 mod contents;
 mod files;
 mod finish;
-mod place;
+pub(crate) mod place;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -239,6 +239,6 @@ fn problem_kind(error: &Error) -> ProblemKind {
 }
 
 /// True for an error that the rest of the restore will meet as well.
-fn is_fatal(error: &Error) -> bool {
+pub(crate) fn is_fatal(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::NoSpace | ErrorKind::Cancelled)
 }

@@ -15,6 +15,7 @@ use crate::operations::walk::stop_if_cancelled;
 use crate::operations::walk::with_causes;
 use crate::repository::manifest::cursor::LostPage;
 use crate::targets::folder::NotApplied;
+use crate::targets::folder::Placed;
 
 /// A part of one root, and where in the target it goes.
 pub(super) struct Scope<'s> {
@@ -138,7 +139,7 @@ fn name_of(root: &Root, path: &TreePath) -> Vec<u8> {
 }
 
 /// Counts and tells what happens to entries, from any thread.
-pub(super) struct Reporter<'o> {
+pub(crate) struct Reporter<'o> {
     observer: &'o dyn Observer,
     silent: bool,
     entries: AtomicU64,
@@ -150,7 +151,7 @@ pub(super) struct Reporter<'o> {
 }
 
 impl<'o> Reporter<'o> {
-    pub(super) fn new(observer: &'o dyn Observer) -> Self {
+    pub(crate) fn new(observer: &'o dyn Observer) -> Self {
         let zero = || AtomicU64::new(0);
         Self {
             observer,
@@ -165,14 +166,14 @@ impl<'o> Reporter<'o> {
     }
 
     /// For a second walk over pages whose losses were told already.
-    pub(super) fn silenced(&self) -> Self {
+    pub(crate) fn silenced(&self) -> Self {
         Self {
             silent: true,
             ..Self::new(self.observer)
         }
     }
 
-    pub(super) fn observer(&self) -> &'o dyn Observer {
+    pub(crate) fn observer(&self) -> &'o dyn Observer {
         self.observer
     }
 
@@ -183,31 +184,31 @@ impl<'o> Reporter<'o> {
         }
     }
 
-    pub(super) fn check_cancelled(&self) -> Result<()> {
+    pub(crate) fn check_cancelled(&self) -> Result<()> {
         stop_if_cancelled(self.observer)
     }
 
-    pub(super) fn restored(&self) {
+    pub(crate) fn restored(&self) {
         self.entries.fetch_add(1, Ordering::Relaxed);
         self.observer.count(Counter::Entries, 1);
     }
 
-    pub(super) fn restored_file(&self, len: u64) {
+    pub(crate) fn restored_file(&self, len: u64) {
         self.files.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(len, Ordering::Relaxed);
         self.observer.count(Counter::Bytes, len);
         self.restored();
     }
 
-    pub(super) fn verified(&self) {
+    pub(crate) fn verified(&self) {
         self.verified.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn skipped(&self) {
+    pub(crate) fn skipped(&self) {
         self.skipped.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn problem(&self, kind: ProblemKind, at: &TreePath, detail: String) {
+    pub(crate) fn problem(&self, kind: ProblemKind, at: &TreePath, detail: String) {
         if self.silent {
             return;
         }
@@ -219,13 +220,27 @@ impl<'o> Reporter<'o> {
         });
     }
 
+    /// Tells of an entry that has another name than its own, because two are one to the target.
+    pub(crate) fn collision<T>(&self, at: &TreePath, placed: &Placed<T>) {
+        if let Placed::Renamed {
+            name,
+            collision: true,
+            ..
+        } = placed
+        {
+            let name = name.escape_ascii();
+            let detail = format!("another entry has this name here; restored as {name}");
+            self.problem(ProblemKind::Conflict, at, detail);
+        }
+    }
+
     /// An entry that could not be restored, for `error`.
-    pub(super) fn failed(&self, at: &TreePath, error: &Error) {
+    pub(crate) fn failed(&self, at: &TreePath, error: &Error) {
         self.problem(super::problem_kind(error), at, with_causes(error));
     }
 
     /// Metadata that could not be restored.
-    pub(super) fn not_applied(&self, at: &TreePath, losses: &[NotApplied]) {
+    pub(crate) fn not_applied(&self, at: &TreePath, losses: &[NotApplied]) {
         for loss in losses {
             self.problem(ProblemKind::MetadataNotApplied, at, loss.to_string());
         }
@@ -246,7 +261,7 @@ impl<'o> Reporter<'o> {
         self.problem(ProblemKind::Damaged, &page.first, detail);
     }
 
-    pub(super) fn finish(self) -> RestoreReport {
+    pub(crate) fn finish(self) -> RestoreReport {
         RestoreReport {
             entries: self.entries.into_inner(),
             files: self.files.into_inner(),

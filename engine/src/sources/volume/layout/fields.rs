@@ -1,34 +1,34 @@
 //! Numbers and texts at fixed places of a sector; nothing where the bytes end too early.
 
 /// Bytes `at..at + N`.
-pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at.checked_add(N)?)?.try_into().ok()
 }
 
-pub(super) fn u8_at(bytes: &[u8], at: usize) -> Option<u8> {
+pub(crate) fn u8_at(bytes: &[u8], at: usize) -> Option<u8> {
     bytes.get(at).copied()
 }
 
-pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     array(bytes, at).map(u16::from_le_bytes)
 }
 
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     array(bytes, at).map(u32::from_le_bytes)
 }
 
-pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     array(bytes, at).map(u64::from_le_bytes)
 }
 
 /// A number whose halves lie apart.
-pub(super) fn halves_at(bytes: &[u8], low: usize, high: usize) -> Option<u64> {
+pub(crate) fn halves_at(bytes: &[u8], low: usize, high: usize) -> Option<u64> {
     let (low, high) = (u32_at(bytes, low)?, u32_at(bytes, high)?);
     Some(u64::from(high) << 32 | u64::from(low))
 }
 
 /// XFS and LUKS write the high byte first.
-pub(super) fn u32_high_first(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn u32_high_first(bytes: &[u8], at: usize) -> Option<u32> {
     array(bytes, at).map(u32::from_be_bytes)
 }
 
@@ -38,7 +38,7 @@ pub(super) fn u64_high_first(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from(high) << 32 | u64::from(low))
 }
 
-pub(super) fn has(bytes: &[u8], at: usize, magic: &[u8]) -> bool {
+pub(crate) fn has(bytes: &[u8], at: usize, magic: &[u8]) -> bool {
     bytes.get(at..at + magic.len()) == Some(magic)
 }
 

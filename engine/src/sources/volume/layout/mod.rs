@@ -13,10 +13,10 @@
 
 mod crc32;
 mod fat_geometry;
-mod fields;
+pub(crate) mod fields;
 mod gpt;
 mod guid;
-mod hints;
+pub(crate) mod hints;
 mod mbr;
 mod ntfs_record;
 mod order;

@@ -14,13 +14,13 @@
 //! encoded, and limits on how close two cuts may lie.
 
 mod cuts;
-mod ext;
+pub(crate) mod ext;
 mod fat;
 mod fat_table;
 mod merge;
 mod ntfs;
 mod offsets;
-mod walk;
+pub(crate) mod walk;
 
 use std::ops::Range;
 use std::path::PathBuf;

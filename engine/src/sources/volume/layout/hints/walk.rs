@@ -13,7 +13,7 @@ pub(super) const STEP_LEN: usize = 1 << 20;
 const READ_COST_MIN: u64 = 512;
 
 /// Why a file or a file system has no hints.
-pub(super) enum WalkError {
+pub(crate) enum WalkError {
     /// One file makes no sense; others may.
     File,
     /// The file system makes no sense, or asks for too much.

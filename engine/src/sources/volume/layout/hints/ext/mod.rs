@@ -9,7 +9,7 @@
 mod block_map;
 mod extent_tree;
 mod inode;
-mod superblock;
+pub(crate) mod superblock;
 
 use crate::sources::volume::layout::fields::{u16_at, u32_at};
 use crate::sources::volume::layout::hints::cuts::{CutSink, FileCuts};

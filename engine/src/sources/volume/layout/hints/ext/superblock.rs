@@ -3,10 +3,10 @@
 use crate::sources::volume::layout::fields::{halves_at, has, u16_at, u32_at};
 use crate::sources::volume::layout::hints::walk::WalkError;
 
-pub(super) const SUPERBLOCK_AT: u64 = 1024;
+pub(crate) const SUPERBLOCK_AT: u64 = 1024;
 
 /// Flag of a group none of whose inodes was ever used; means something under checksums only.
-pub(super) const INODES_UNUSED: u16 = 1;
+pub(crate) const INODES_UNUSED: u16 = 1;
 
 const INCOMPATIBLE_META_GROUPS: u32 = 0x10;
 const INCOMPATIBLE_64_BIT: u32 = 0x80;
@@ -35,19 +35,19 @@ const FIRST_INODE: u64 = 11;
 
 /// Lengths in bytes, places in blocks.
 #[derive(Debug)]
-pub(super) struct Geometry {
-    pub(super) block_len: u64,
+pub(crate) struct Geometry {
+    pub(crate) block_len: u64,
     blocks: u64,
     first_block: u64,
     blocks_per_group: u64,
-    pub(super) groups: u64,
-    pub(super) inodes_per_group: u32,
-    pub(super) inode_len: usize,
+    pub(crate) groups: u64,
+    pub(crate) inodes_per_group: u32,
+    pub(crate) inode_len: usize,
     first_inode: u64,
     /// Inodes of quotas and orphans, which are files of the file system's own.
     own_inodes: [u64; 4],
-    pub(super) descriptor_len: usize,
-    pub(super) descriptors_have_checksums: bool,
+    pub(crate) descriptor_len: usize,
+    pub(crate) descriptors_have_checksums: bool,
     /// From this block of descriptors on, each lies in the groups it describes.
     first_meta_block: u64,
     superblocks: Superblocks,
@@ -62,7 +62,7 @@ enum Superblocks {
 }
 
 impl Geometry {
-    pub(super) fn decode(superblock: &[u8]) -> Result<Self, WalkError> {
+    pub(crate) fn decode(superblock: &[u8]) -> Result<Self, WalkError> {
         if !has(superblock, 0x38, &[0x53, 0xef]) {
             return Err(WalkError::file_system("the superblock has no magic number"));
         }
@@ -142,22 +142,22 @@ impl Geometry {
     }
 
     /// Length of the file system in bytes.
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.blocks * self.block_len
     }
 
     /// Whether so many blocks from `start` on are there. Block 0 belongs to no file and no table.
-    pub(super) fn has_blocks(&self, start: u64, count: u64) -> bool {
+    pub(crate) fn has_blocks(&self, start: u64, count: u64) -> bool {
         let end = start.checked_add(count);
         start > 0 && end.is_some_and(|end| end <= self.blocks)
     }
 
-    pub(super) fn is_reserved(&self, inode: u64) -> bool {
+    pub(crate) fn is_reserved(&self, inode: u64) -> bool {
         inode < self.first_inode || self.own_inodes.contains(&inode)
     }
 
     /// The block that has the descriptors from `index` times a blockful on.
-    pub(super) fn descriptor_block(&self, index: u64) -> u64 {
+    pub(crate) fn descriptor_block(&self, index: u64) -> u64 {
         if index < self.first_meta_block {
             // Behind the superblock, which lies in block 1 if that begins where it does.
             return SUPERBLOCK_AT / self.block_len + 1 + index;

@@ -1,0 +1,183 @@
+//! `find`: entries by their names, over snapshots, in folders and in volumes.
+
+use blockstore::ErrorKind;
+use blockstore::format::entry::Entry;
+use blockstore::format::snapshot::{Root, RootType, Snapshot};
+use blockstore::observe::{Observer, Problem, ProblemKind};
+use blockstore::operations::find::{FindReport, Pattern, find};
+use blockstore::operations::select_volume::{SelectedVolume, is_whole};
+use blockstore::repository::snapshots::{SnapshotList, list};
+use blockstore::serve::image;
+
+use crate::args::FindArgs;
+use crate::commands::Context;
+use crate::commands::images::Volumes;
+use crate::exit::{Failure, Outcome};
+use crate::output::{Output, through_engine};
+use crate::progress::Progress;
+use crate::render::human;
+use crate::render::json::{FindSummary, FoundLine};
+
+pub(super) fn run(context: &Context<'_>, args: &FindArgs) -> Result<Outcome, Failure> {
+    let pattern = Pattern::new(&args.pattern, args.ignore_case)?;
+    let opened = context.open()?;
+    let listed = list(&opened.repository)?;
+    let snapshots = chosen(&listed, &args.snapshots)?;
+    let volumes = Volumes::open(context, opened.repository)?;
+    let progress = context.progress()?;
+    let search = Search {
+        args,
+        output: context.output,
+        pattern: &pattern,
+        volumes: &volumes,
+        progress: &progress,
+    };
+    let mut report = FindReport::default();
+    for snapshot in &snapshots {
+        search.folders(snapshot, &mut report)?;
+        if !args.no_volumes {
+            search.volumes(snapshot, &mut report)?;
+        }
+    }
+    for (name, _) in &listed.damaged {
+        context.output.problem(&format!("damaged: {name}"));
+    }
+    let damaged = listed.damaged.len() as u64;
+    let problems = progress.finish();
+    if context.output.is_json() {
+        let summary = FindSummary::of(&report, snapshots.len() as u64, &problems);
+        context.output.object(&summary)?;
+    }
+    Ok(Outcome::of_problems(
+        report.problems.max(problems.count) + damaged,
+    ))
+}
+
+/// The snapshots that were named, or all of them, oldest first.
+fn chosen<'s>(listed: &'s SnapshotList, names: &[String]) -> Result<Vec<&'s Snapshot>, Failure> {
+    if names.is_empty() {
+        return Ok(listed.snapshots.iter().collect());
+    }
+    let found = names.iter().map(|name| Ok(listed.find(name)?));
+    found.collect()
+}
+
+struct Search<'s> {
+    args: &'s FindArgs,
+    output: &'s Output,
+    pattern: &'s Pattern,
+    volumes: &'s Volumes,
+    progress: &'s Progress<'s>,
+}
+
+impl Search<'_> {
+    fn folders(&self, snapshot: &Snapshot, report: &mut FindReport) -> Result<(), Failure> {
+        let repository = self.volumes.repository();
+        let found = find(
+            repository,
+            snapshot,
+            self.pattern,
+            self.progress,
+            &mut |found| {
+                self.print(snapshot, &found.path, found.entry)
+                    .map_err(through_engine)
+            },
+        )?;
+        report.add(&found);
+        Ok(())
+    }
+
+    fn volumes(&self, snapshot: &Snapshot, report: &mut FindReport) -> Result<(), Failure> {
+        for volume in file_systems(snapshot) {
+            if let Err(failure) = self.volume(snapshot, &volume, report) {
+                self.tolerate(&volume, failure, report)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn volume(
+        &self,
+        snapshot: &Snapshot,
+        volume: &SelectedVolume<'_>,
+        report: &mut FindReport,
+    ) -> Result<(), Failure> {
+        let mut image = self.volumes.image(volume)?;
+        let found = image::find(
+            &mut image,
+            self.pattern,
+            self.progress,
+            &mut |path, entry| self.print(snapshot, &path, entry).map_err(through_engine),
+        )?;
+        report.add(&found);
+        Ok(())
+    }
+
+    /// What has no reader is named, what is damaged counts; the search goes on.
+    fn tolerate(
+        &self,
+        volume: &SelectedVolume<'_>,
+        failure: Failure,
+        report: &mut FindReport,
+    ) -> Result<(), Failure> {
+        match failure {
+            Failure::Engine(error) if error.kind() == ErrorKind::Unsupported => {
+                self.output.note(&format!("not searched: {error}"));
+                Ok(())
+            }
+            Failure::Engine(error) if error.kind() == ErrorKind::Damaged => {
+                report.problems += 1;
+                self.progress.problem(&Problem {
+                    kind: ProblemKind::Unreadable,
+                    subject: volume.name(),
+                    detail: error.detail().to_owned(),
+                });
+                Ok(())
+            }
+            other => Err(other),
+        }
+    }
+
+    fn print(&self, snapshot: &Snapshot, path: &[u8], entry: &Entry) -> Result<(), Failure> {
+        let id = human::short_id(snapshot);
+        let location = [id.as_bytes(), b":", path].concat();
+        if self.output.is_json() {
+            self.output.object(&FoundLine::of(snapshot, path, entry))
+        } else if self.args.null {
+            self.output.bytes(&location)?;
+            self.output.bytes(b"\0")
+        } else if self.args.long {
+            self.output.line(&human::entry_long(&location, entry))
+        } else {
+            self.output.line(&crate::render::escape::path(&location))
+        }
+    }
+}
+
+/// What of a snapshot may hold a file system: partitions, and volumes without any.
+fn file_systems(snapshot: &Snapshot) -> Vec<SelectedVolume<'_>> {
+    let roots = snapshot.roots.iter().enumerate();
+    let volumes = roots.filter(|(_, root)| root.root_type == RootType::Extents);
+    volumes
+        .flat_map(|(index, root)| parts(index, root))
+        .collect()
+}
+
+fn parts(index: usize, root: &Root) -> Vec<SelectedVolume<'_>> {
+    let selected = |partition| SelectedVolume {
+        root,
+        index,
+        partition,
+    };
+    let layout = root.volume.as_ref().map(|volume| &volume.layout);
+    let Some(layout) = layout else {
+        return Vec::new();
+    };
+    if layout.partitions.is_empty() {
+        let whole = layout.file_system.as_ref().map(|_| selected(None));
+        return whole.into_iter().collect();
+    }
+    let partitions = layout.partitions.iter();
+    let held = partitions.filter(|one| one.file_system.is_some() && is_whole(one, root.bytes));
+    held.map(|one| selected(Some(one))).collect()
+}

@@ -1,0 +1,94 @@
+//! Files inside volumes: a volume of a snapshot opened as the file system that it holds.
+
+use std::sync::Arc;
+
+use blockstore::format::snapshot::Snapshot;
+use blockstore::operations::list::{ListReport, Listed};
+use blockstore::operations::restore::{RestoreOptions, RestoreReport};
+use blockstore::operations::select_item::SelectedItem;
+use blockstore::operations::select_volume::SelectedVolume;
+use blockstore::repository::Repository;
+use blockstore::serve::image::{self, Image};
+use blockstore::serve::library::Library;
+
+use crate::args::{LsArgs, RestoreArgs};
+use crate::commands::Context;
+use crate::exit::{Failure, Outcome};
+use crate::output::through_engine;
+use crate::progress::Progress;
+use crate::render::json::LsSummary;
+
+/// A repository whose volumes are looked into.
+pub(super) struct Volumes(Arc<Library>);
+
+impl Volumes {
+    pub(super) fn open(context: &Context<'_>, repository: Repository) -> Result<Self, Failure> {
+        Ok(Self(context.library(Arc::new(repository))?))
+    }
+
+    /// The file system that a volume or a partition holds.
+    pub(super) fn image(&self, volume: &SelectedVolume<'_>) -> Result<Image, Failure> {
+        let view = self.0.volume(volume.root, volume.part())?;
+        Ok(Image::open(Arc::new(view), &volume.name())?)
+    }
+
+    pub(super) fn repository(&self) -> &Repository {
+        self.0.repository()
+    }
+}
+
+/// `ls` of a file or folder in a volume.
+pub(super) fn ls(
+    context: &Context<'_>,
+    args: &LsArgs,
+    repository: Repository,
+    snapshot: &Snapshot,
+    item: &SelectedItem<'_>,
+    each: &mut dyn FnMut(&Listed<'_>) -> Result<(), Failure>,
+) -> Result<Outcome, Failure> {
+    let mut image = Volumes::open(context, repository)?.image(&item.volume)?;
+    let progress = context.progress()?;
+    let report: ListReport = image::list(
+        &mut image,
+        &item.path,
+        args.recursive,
+        &progress,
+        &mut |listed| each(listed).map_err(through_engine),
+    )?;
+    let problems = progress.finish();
+    if context.output.is_json() {
+        let summary = LsSummary::of(snapshot, &report, &problems);
+        context.output.object(&summary)?;
+    }
+    Ok(Outcome::of_problems(report.problems.max(problems.count)))
+}
+
+/// `cat` of a file in a volume.
+pub(super) fn cat(
+    context: &Context<'_>,
+    repository: Repository,
+    item: &SelectedItem<'_>,
+) -> Result<u64, Failure> {
+    let mut image = Volumes::open(context, repository)?.image(&item.volume)?;
+    let mut out = context.output;
+    Ok(image::cat(&mut image, &item.path, &mut out)?)
+}
+
+/// `restore` of a file or folder in a volume; what its reader cannot carry is told once.
+pub(super) fn restore(
+    context: &Context<'_>,
+    args: &RestoreArgs,
+    repository: Repository,
+    item: &SelectedItem<'_>,
+    options: &RestoreOptions,
+    progress: &Progress<'_>,
+) -> Result<RestoreReport, Failure> {
+    let mut image = Volumes::open(context, repository)?.image(&item.volume)?;
+    for sentence in image.fidelity() {
+        context
+            .output
+            .note(&format!("{}: {sentence}", image.kind()));
+    }
+    let report = image::restore(&mut image, &item.path, &args.target, options, progress)?;
+    Ok(report)
+}

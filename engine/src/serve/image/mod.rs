@@ -1,0 +1,38 @@
+//! Files inside a volume of a snapshot: listed, read and restored without a kernel that mounts them.
+//!
+//! ```text
+//! Image     one file system: by one thread, every question within limits, panics of readers caught
+//! readers   ext, fat, ntfs, btrfs: what an entry is, what lies in a folder, bytes of a file
+//! medium    a view, a small cache, and the count of reads
+//! ```
+//! A volume is bytes that somebody else wrote. Names are taken as single components, links are never
+//! followed, folders are entered once, and whatever goes on for too long is ended.
+//!
+//! Deliberately absent: writing, file systems without a reader (they are named, with what to do),
+//! and repair.
+
+mod btrfs;
+mod cat;
+mod ext;
+mod fat;
+mod find;
+mod item;
+mod list;
+mod medium;
+mod names;
+mod ntfs;
+mod open;
+mod reader;
+mod restore;
+#[cfg(test)]
+mod tests;
+mod time;
+mod walk;
+
+pub use cat::cat;
+pub use find::find;
+pub use item::ImageEntry;
+pub use list::list;
+pub use open::{Image, Page};
+pub use reader::ImageNode;
+pub use restore::restore;
