@@ -98,6 +98,12 @@ pub(crate) fn output_files() -> Vec<PathBuf> {
     targets.filter(|path| path.is_file()).collect()
 }
 
+/// True if what is told on standard error is kept in a file.
+pub(crate) fn stderr_is_a_file() -> bool {
+    let told = std::fs::metadata("/proc/self/fd/2");
+    told.is_ok_and(|told| told.is_file())
+}
+
 /// One per processor that this process may use.
 pub(crate) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)

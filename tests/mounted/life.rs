@@ -115,7 +115,11 @@ fn a_place_that_cannot_be_mounted_on_is_refused_with_what_to_do() {
     }
     // The process goes and leaves its mount behind.
     mount.signal(Signal::KILL);
-    wait_until("the mount is dead", || point_is_dead(&mount));
+    let mut asked = 0;
+    wait_until("the mount is dead", || {
+        asked += 1;
+        is_dead(&mount, asked)
+    });
     let again = repository.run("mount", &[&taken.id, &mount.path()]);
     again.expect_code(1).expect_text("umount -l");
     drop(mount);
@@ -124,8 +128,9 @@ fn a_place_that_cannot_be_mounted_on_is_refused_with_what_to_do() {
         .expect_code(0);
 }
 
-fn point_is_dead(mount: &Snapshots) -> bool {
-    let looked = mount.path().metadata();
+/// Asks for a name that the kernel cannot remember.
+fn is_dead(mount: &Snapshots, number: u32) -> bool {
+    let looked = mount.path().join(format!("never {number}")).metadata();
     looked.is_err_and(|error| error.raw_os_error() == Some(107)) // not connected
 }
 
@@ -142,7 +147,8 @@ fn a_mount_in_the_background_can_be_used_once_the_command_is_done() {
     let read = std::fs::read(point.join("file 1")).unwrap();
     assert!(read == std::fs::read(source.join("file 1")).unwrap());
     let process = std::path::PathBuf::from(format!("/proc/{}", told["process"]));
-    assert!(process.exists());
+    let command = std::fs::read_to_string(process.join("cmdline")).unwrap();
+    assert!(command.contains("mount"), "{command}");
     run("umount", &[&point]).expect_code(0);
     wait_until("the process has ended", || {
         // A zombie, where nobody waits for the children of others.

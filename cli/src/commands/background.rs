@@ -4,7 +4,7 @@
 //! Until then it belongs to the terminal: it may ask for a password, and its errors are seen.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal};
+use std::io::{self, BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use crate::commands::Context;
@@ -33,14 +33,14 @@ pub(super) fn start(context: &Context<'_>) -> Result<Outcome, Failure> {
     Err(Failure::Told(code.unwrap_or(1)))
 }
 
-/// Leaves the terminal: this process is ready. Problems still go to standard error if that is a file
-/// or a pipe.
+/// Leaves the terminal: this process is ready. Problems still go to standard error if that is a file;
+/// whoever reads a pipe waits for its end.
 pub(super) fn detach() -> Result<(), Failure> {
     let detached = || -> io::Result<()> {
         let nowhere = File::options().read(true).write(true).open(NOWHERE)?;
         rustix::stdio::dup2_stdin(&nowhere)?;
         rustix::stdio::dup2_stdout(&nowhere)?;
-        if io::stderr().is_terminal() {
+        if !env::stderr_is_a_file() {
             rustix::stdio::dup2_stderr(&nowhere)?;
         }
         // It leads no group: whoever started it does.

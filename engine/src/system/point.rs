@@ -15,8 +15,10 @@ pub(crate) enum Point {
     Other,
 }
 
-/// What is at `path`; symbolic links are followed.
+/// What is at `path`; symbolic links are followed. A mount whose process is gone is not connected,
+/// whatever of it the kernel still remembers.
 pub(crate) fn at(path: &Path) -> io::Result<Point> {
+    rustix::fs::statfs(path)?;
     if !path.metadata()?.is_dir() {
         return Ok(Point::Other);
     }
