@@ -101,7 +101,10 @@ mod tests {
         snapshot
     }
 
-    fn found(path: &str) -> Result<Option<(usize, Option<u32>, Vec<u8>)>> {
+    /// Index of the root, number of the partition, path in it.
+    type Found = (usize, Option<u32>, Vec<u8>);
+
+    fn found(path: &str) -> Result<Option<Found>> {
         let snapshot = sample();
         let found = select_item(&snapshot, path.as_bytes())?;
         Ok(found.map(|item| {

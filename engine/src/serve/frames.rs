@@ -78,7 +78,7 @@ impl Frames {
         self.reuse(gone);
         let loading = Loading { frames: self, key };
         let frame = Arc::new(self.load(reader, key)?);
-        loading.is_there(Arc::clone(&frame));
+        loading.keep(Arc::clone(&frame));
         Ok(frame)
     }
 
@@ -116,7 +116,7 @@ struct Loading<'f> {
 }
 
 impl Loading<'_> {
-    fn is_there(self, frame: Arc<Frame>) {
+    fn keep(self, frame: Arc<Frame>) {
         self.frames.state.lock().keep(self.key, frame);
     }
 }

@@ -117,7 +117,7 @@ pub fn mount(
     let session = Session::new(files, *options, totals, Arc::clone(&problems));
     let attached = Attached::new(session, point, options)?;
     let mut report = MountReport::default();
-    let waited = is_mounted().and_then(|()| {
+    let waited = is_mounted().map(|()| {
         let mut polls = 0;
         while !attached.is_over() && !observer.is_cancelled() {
             thread::sleep(POLL);
@@ -127,7 +127,6 @@ pub fn mount(
                 all.refresh(&problems);
             }
         }
-        Ok(())
     });
     attached.detach();
     report.problems += problems.pass_on(observer);
