@@ -175,7 +175,6 @@ pub(super) fn check(exports: &[NbdExport]) -> Result<()> {
 }
 
 #[cfg(test)]
-#[expect(clippy::single_range_in_vec_init, reason = "ranges are values here")]
 mod tests {
     use proptest::prelude::*;
 

@@ -34,7 +34,7 @@ fn simple(server: &Running) -> Raw {
     let mut client = server.connect();
     client.greet(1);
     client.option(wire::OPTION_EXPORT_NAME, Message::default());
-    assert_eq!(client.receive(10)[..8], (1_u64 << 20).to_be_bytes());
+    assert_eq!(client.receive(10)[..8], Message::default().u64(1 << 20).0);
     assert_eq!(client.receive(124), [0; 124]);
     client
 }
@@ -122,11 +122,10 @@ fn a_structured_read_has_data_holes_and_errors_in_their_places() {
         kind: wire::CHUNK_OFFSET_DATA,
         is_last,
         cookie: 10 * KIB + 9,
-        payload: [
-            &start.to_be_bytes(),
-            &memory.bytes[start as usize..end as usize],
-        ]
-        .concat(),
+        payload: Message::default()
+            .u64(start)
+            .bytes(&memory.bytes[start as usize..end as usize])
+            .0,
     };
     let hole = Chunk {
         kind: wire::CHUNK_OFFSET_HOLE,
