@@ -1,7 +1,5 @@
 //! Options and requests, answer by answer.
 
-#![expect(clippy::big_endian_bytes, reason = "the byte order of the network")]
-
 use super::kit::{Chunk, Memory, Raw, Running};
 use crate::format::nbd::{self as wire, Fields, Message};
 use crate::operations::map_volume::RangeKind;
