@@ -16,6 +16,8 @@ pub struct FileSystem {
     pub name: &'static str,
     /// Its size, MiB.
     pub mib: u64,
+    /// True if there is never more room than it tells.
+    pub is_exact: bool,
     /// What makes it, but for the name of the image.
     maker: &'static [&'static str],
 }
@@ -25,18 +27,21 @@ impl FileSystem {
     pub const EXT4: Self = Self {
         name: "ext4",
         mib: 64,
+        is_exact: true,
         maker: &["mkfs.ext4", "-q", "-F", "-m", "0"],
     };
     /// Smaller than any that is meant for use, so that it is full soon.
     pub const XFS: Self = Self {
         name: "xfs",
         mib: 64,
+        is_exact: true,
         maker: &["mkfs.xfs", "-q", "-f", "--unsupported"],
     };
     /// Data and metadata in the same blocks, as small ones are meant to be made.
     pub const BTRFS: Self = Self {
         name: "btrfs",
         mib: 64,
+        is_exact: false,
         maker: &["mkfs.btrfs", "-q", "--mixed"],
     };
     /// All of them.

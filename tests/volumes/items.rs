@@ -47,7 +47,12 @@ fn i3_files_of_four_file_systems_are_read_found_and_restored_without_a_mount() {
         assert!(listed.mentions(name), "{}", listed.stdout);
     }
     let found = repository.run("find", &[&"hello"]).expect_code(0);
-    assert_eq!(found.stdout.lines().count(), 4, "{}", found.stdout);
+    assert_eq!(
+        found.stdout.lines().count(),
+        5,
+        "four and a summary: {}",
+        found.stdout
+    );
     let none = repository.run("cat", &[&taken.below("disk0/p2/none")]);
     none.expect_code(1)
         .expect_text("disk0/p2/none: is not there");
@@ -153,7 +158,12 @@ fn i10_versions_of_a_path_are_its_contents_over_all_snapshots() {
         .map(|one| one["snapshots"].as_u64());
     assert!(counts.eq([Some(2), Some(2)]), "{versions}");
     let found = repository.run("find", &[&"*.conf"]).expect_code(0);
-    assert_eq!(found.stdout.lines().count(), 4, "{}", found.stdout);
+    assert_eq!(
+        found.stdout.lines().count(),
+        5,
+        "four and a summary: {}",
+        found.stdout
+    );
     let found = repository
         .run("find", &[&"*.conf", &"latest"])
         .expect_code(0);

@@ -444,9 +444,10 @@ mod tests {
 
 /// Keeps what was written over a volume of a snapshot as a new snapshot
 ///
-/// FOLDER is the overlay of `serve nbd --writable`, whose server must have ended. Only what was
+/// FOLDER is the overlay of `serve nbd --writable` or `boot`, which must have ended. Only what was
 /// written is read and stored; the new snapshot restores without the old one. The overlay stays.
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  blockstore commit --repo /backup work --tag patched")]
 pub(crate) struct CommitArgs {
     /// The overlay
     #[arg(value_name = "FOLDER")]
