@@ -29,6 +29,10 @@ interleavings schedules="10000" preemptions="2" seed="1":
 mutants:
     cargo test --release -p blockstore-tests --test mutants -- --include-ignored --nocapture
 
+# A machine out of a backup, by both firmwares.
+boot:
+    scripts/boot-test
+
 # Every interleaving of more writers and prunes than the tests explore: minutes and gigabytes.
 model:
     cargo test --release -p blockstore-tests --test model -- --ignored --nocapture
