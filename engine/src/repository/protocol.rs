@@ -236,7 +236,12 @@ impl CollectorStep {
                 (Delete, Kind::Index),
                 (Delete, Kind::Intent),
             ],
-            Self::Finish => &[(Put, Kind::Prune), (Delete, Kind::Prune)],
+            Self::Finish => &[
+                (Put, Kind::Prune),
+                (List, Kind::Prune),
+                (Delete, Kind::Prune),
+                (Delete, Kind::Intent),
+            ],
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod folder;
 mod frames;
 pub mod image;
 pub mod library;
+mod losses;
 #[cfg(feature = "fuse")]
 pub mod mount;
 pub mod names;

@@ -17,6 +17,7 @@ use crate::repository::Repository;
 use crate::repository::chunks::{ChunkPlace, ChunkReader, FrameRef};
 use crate::repository::index::is_missing_or_damaged;
 use crate::serve::frames::Frames;
+use crate::serve::losses::Losses;
 use crate::serve::pages::{About, Pages};
 
 /// Parts that the memory is divided into: eight for frames, two of which at most are read ahead of
@@ -28,6 +29,7 @@ pub(super) struct Shelf {
     reader: OwningReader,
     frames: Frames,
     pages: Pages,
+    losses: Losses,
     /// How far a view reads ahead, bytes.
     pub(super) ahead_len: u64,
 }
@@ -54,6 +56,7 @@ impl Shelf {
             reader,
             frames: Frames::new(8 * share),
             pages: Pages::new(share),
+            losses: Losses::default(),
             ahead_len: 2 * share as u64,
         })
     }
@@ -82,6 +85,9 @@ impl Shelf {
         from: u64,
         out: &mut [u8],
     ) -> Result<()> {
+        if let Some(error) = self.losses.find(id) {
+            return Err(error);
+        }
         let reader = self.reader();
         let range = from as usize..from as usize + out.len();
         let place = reader.find(id, PackClass::Data)?;
@@ -97,8 +103,14 @@ impl Shelf {
                 Err(error) => return Err(error),
             }
         }
-        // Every other copy, and those that a prune made since.
-        let chunk = reader.chunk(id)?;
+        self.read_lost(id, len, range, out)
+    }
+
+    /// The same of a chunk whose usual copy is not to be had: tries every other, and those that a prune
+    /// made since.
+    fn read_lost(&self, id: &ChunkId, len: u64, range: Range<usize>, out: &mut [u8]) -> Result<()> {
+        let chunk = self.reader().chunk(id);
+        let chunk = chunk.inspect_err(|error| self.losses.note(id, error))?;
         match chunk.get(range).filter(|_| chunk.len() as u64 == len) {
             Some(bytes) => out.copy_from_slice(bytes),
             None => {
