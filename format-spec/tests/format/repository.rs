@@ -327,8 +327,10 @@ fn holes_are_restored_as_holes() {
         .expect("is there")
         .blocks()
         * 512;
+    // A file system may count what it needs to find that many extents.
+    let found_by = 2 * 4096;
     assert!(
-        allocated <= SPARSE_EXTENTS / 2 * CHUNK,
+        allocated <= SPARSE_EXTENTS / 2 * CHUNK + found_by,
         "{allocated} bytes are allocated"
     );
 }
