@@ -83,7 +83,7 @@ fn i3_i4_what_is_shown_of_a_volume_is_what_it_holds_and_a_list_of_changes_is_eno
     repository
         .run("cat", &[&second.below("disk0/p1")])
         .expect_code(1)
-        .expect_text("no partitions");
+        .expect_text("holds no file system");
     repository
         .run("map", &[&second.below("/etc")])
         .expect_code(2);
