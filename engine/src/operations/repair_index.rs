@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::index_run::IndexedPack;
 use crate::format::name::{ObjectKind, ObjectName};
 use crate::observe::{Counter, Observer, Problem, ProblemKind};
@@ -186,10 +186,16 @@ impl Repair<'_> {
     }
 
     fn finish(&mut self, replacer: Replacer<'_, '_>) -> Result<()> {
-        let (written, removed) = replacer.finish()?;
-        self.report.runs_written += written;
-        self.report.runs_removed += removed;
-        Ok(())
+        let replaced = replacer.finish()?;
+        self.report.runs_written += replaced.written;
+        self.report.runs_removed += replaced.removed;
+        match replaced.left.first() {
+            None => Ok(()),
+            Some(run) => {
+                let detail = "stays: a prune rewrites the index at the same time; run it again";
+                Err(Error::new(ErrorKind::Busy, Place::Object(*run), detail))
+            }
+        }
     }
 
     /// Removes runs that nobody needs any more.

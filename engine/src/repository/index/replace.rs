@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::index_run::{IndexRun, IndexedPack};
 use crate::format::name::ObjectName;
 use crate::format::prune::PrunedPack;
@@ -23,8 +23,19 @@ pub(crate) struct Replacer<'s, 'r> {
     is_dry: bool,
     key: [u8; 32],
     batch: Batch,
-    runs_written: u64,
-    runs_removed: u64,
+    done: Replaced,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(crate) struct Replaced {
+    /// Runs that were written.
+    pub written: u64,
+    /// Runs that were removed.
+    pub removed: u64,
+    /// Runs that stay: another has taken the new run away before it was proven to say the same. It
+    /// has proven that its own does.
+    pub left: Vec<ObjectName>,
 }
 
 /// What one new run will say, and whose place it takes.
@@ -52,8 +63,7 @@ impl<'s, 'r> Replacer<'s, 'r> {
             is_dry,
             key: random()?,
             batch: Batch::default(),
-            runs_written: 0,
-            runs_removed: 0,
+            done: Replaced::default(),
         })
     }
 
@@ -81,18 +91,17 @@ impl<'s, 'r> Replacer<'s, 'r> {
         Ok(())
     }
 
-    /// Stores the last new run, and deletes the last old ones; gives how many runs were written,
-    /// and how many were removed.
-    pub(crate) fn finish(mut self) -> Result<(u64, u64)> {
+    /// Stores the last new run, and deletes the last old ones.
+    pub(crate) fn finish(mut self) -> Result<Replaced> {
         self.replace()?;
-        Ok((self.runs_written, self.runs_removed))
+        Ok(self.done)
     }
 
     fn replace(&mut self) -> Result<()> {
         let batch = std::mem::take(&mut self.batch);
-        self.runs_written += u64::from(!batch.expected.is_empty());
-        self.runs_removed += batch.inputs.len() as u64;
         if self.is_dry {
+            self.done.written += u64::from(!batch.expected.is_empty());
+            self.done.removed += batch.inputs.len() as u64;
             return Ok(());
         }
         let repository = self.session.repository();
@@ -100,12 +109,20 @@ impl<'s, 'r> Replacer<'s, 'r> {
         if !batch.expected.is_empty() {
             let (name, _) = self.session.put_run(batch.run.finish(TableName::NONE))?;
             backend.sync()?;
-            let stored = read_run(backend, keys, &name)?;
+            let stored = match read_run(backend, keys, &name) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    self.done.left.extend(batch.inputs);
+                    return Ok(());
+                }
+                stored => stored?,
+            };
             compare(&name, &batch.expected, prints_of(&stored, &self.key))?;
+            self.done.written += 1;
         }
         if batch.inputs.is_empty() {
             return Ok(());
         }
+        self.done.removed += batch.inputs.len() as u64;
         for input in &batch.inputs {
             backend.delete(input)?;
         }

@@ -130,9 +130,13 @@ impl Rewriter<'_, '_> {
                 }
             }
         }
-        let (written, removed) = replacer.finish()?;
-        self.found.runs_written += written;
-        self.found.runs_removed += removed;
+        let replaced = replacer.finish()?;
+        self.found.runs_written += replaced.written;
+        self.found.runs_removed += replaced.removed;
+        is_any_gone |= !replaced.left.is_empty();
+        for name in &replaced.left {
+            self.seen.remove(name);
+        }
         Ok(is_any_gone)
     }
 

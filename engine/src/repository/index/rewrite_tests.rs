@@ -392,3 +392,64 @@ fn i6_nothing_is_deleted_if_the_new_run_says_something_else() {
     let left = names(&*inner, ObjectKind::Index);
     assert!(inputs.iter().all(|input| left.contains(input)));
 }
+
+/// Takes the first new run away before it can be read back, as another prune does that replaced it.
+#[derive(Debug)]
+struct Overtaken {
+    inner: Arc<MemoryBackend>,
+    first: parking_lot::Mutex<Option<ObjectName>>,
+}
+
+impl Backend for Overtaken {
+    fn put(&self, name: &ObjectName, data: &[u8]) -> Result<()> {
+        if name.kind() == ObjectKind::Index {
+            self.first.lock().get_or_insert(*name);
+        }
+        self.inner.put(name, data)
+    }
+    fn get(&self, name: &ObjectName) -> Result<Vec<u8>> {
+        if *self.first.lock() == Some(*name) {
+            self.inner.delete(name)?;
+        }
+        self.inner.get(name)
+    }
+    fn get_range(&self, name: &ObjectName, offset: u64, out: &mut [u8]) -> Result<()> {
+        self.inner.get_range(name, offset, out)
+    }
+    fn list(&self, kind: ObjectKind) -> Result<Vec<crate::storage::ObjectInfo>> {
+        self.inner.list(kind)
+    }
+    fn delete(&self, name: &ObjectName) -> Result<()> {
+        self.inner.delete(name)
+    }
+    fn sync(&self) -> Result<()> {
+        self.inner.sync()
+    }
+}
+
+#[test]
+fn i6_a_new_run_that_another_prune_takes_away_costs_no_run_that_it_was_to_replace() {
+    let inner = sample(2);
+    let backend = Arc::new(Overtaken {
+        inner: inner.clone(),
+        first: parking_lot::Mutex::default(),
+    });
+    let repository = sample_repository::open(backend);
+    let before = said(&*inner, &repository);
+    let deleted = *names(&*inner, ObjectKind::Pack).first().unwrap();
+    let index = Index::default();
+    let announced = Announced::put(&repository, &Writer::default()).unwrap();
+    let session = Session::start(&repository, &index, announced, small_frames()).unwrap();
+    let options = RewriteOptions {
+        compact_small: false,
+        is_dry: false,
+    };
+    let rewritten = rewrite_without(&session, &HashSet::from([deleted]), options).unwrap();
+    assert_eq!((rewritten.runs_written, rewritten.runs_removed), (1, 1));
+    let after = said(&*inner, &repository);
+    let expected = before.into_keys().filter(|said| said.1 != deleted);
+    assert!(
+        after.into_keys().eq(expected),
+        "the second try has its place"
+    );
+}
