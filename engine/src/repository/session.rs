@@ -23,7 +23,7 @@ use crate::limits::{
     FRAME_LEN_TARGET, INDEX_EVERY_PACKS, INDEX_RUN_ENTRIES_TARGET, PACK_LEN_TARGET,
 };
 use crate::mutants::{self, Mutant};
-use crate::repository::index::{Index, LocalIndex, RunBuilder};
+use crate::repository::index::{Index, LocalIndex, RunBuilder, Written};
 use crate::repository::pack::{CodedFrame, EncodedPack, FullPack, PackAppender, SealedFrame};
 use crate::repository::prunes::{self, Prunes};
 use crate::repository::snapshots::{self, SnapshotList};
@@ -82,7 +82,10 @@ pub struct Session<'r> {
     /// stored never does.
     snapshots: OnceLock<SnapshotList>,
     options: SessionOptions,
+    /// What is being stored, and what is stored and not yet `written`.
     claims: Vec<Mutex<HashSet<ChunkId>>>,
+    /// What the runs of this session speak of, as far as this machine keeps them.
+    written: Written,
     data: PackAppender,
     meta: PackAppender,
     packs_begun: AtomicU32,
@@ -131,6 +134,7 @@ impl<'r> Session<'r> {
             base: prunes.newest(),
             options,
             claims: (0..CLAIM_SHARDS).map(|_| Mutex::default()).collect(),
+            written: Written::default(),
             data: PackAppender::new(PackClass::Data, options.pack_len_target),
             meta: PackAppender::new(PackClass::Meta, options.pack_len_target),
             packs_begun: AtomicU32::new(0),
@@ -216,8 +220,32 @@ impl<'r> Session<'r> {
         if self.is_stored(id) {
             return Ok(false);
         }
-        let shard = usize::from(id.0[31]) % CLAIM_SHARDS;
-        Ok(self.claims[shard].lock().insert(*id))
+        let is_first = self.claims_like(id).lock().insert(*id);
+        if !is_first || !self.written.contains(id) {
+            return Ok(is_first);
+        }
+        // Asked after it was claimed: an id is in `written` before its claim is dropped.
+        self.claims_like(id).lock().remove(id);
+        Ok(false)
+    }
+
+    /// How many ids it remembers.
+    #[cfg(test)]
+    pub(crate) fn claim_count(&self) -> usize {
+        self.claims.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    fn claims_like(&self, id: &ChunkId) -> &Mutex<HashSet<ChunkId>> {
+        &self.claims[usize::from(id.0[31]) % CLAIM_SHARDS]
+    }
+
+    /// Drops the claims of what a run of this session speaks of, if it is found elsewhere.
+    fn drop_claims(&self, local: &LocalIndex, run: &IndexRun) {
+        if self.written.add(local, run) {
+            for entry in &run.entries {
+                self.claims_like(&entry.id).lock().remove(&entry.id);
+            }
+        }
     }
 
     /// The key that makes ids of this class.
@@ -297,7 +325,7 @@ impl<'r> Session<'r> {
         backend.put(&name, &bytes)?;
         if let Some(local) = self.repository.local_index() {
             self.kept_runs.lock().push(run.name);
-            local.add(run);
+            self.drop_claims(local, &run);
         }
         let run_len = bytes.len() as u64;
         self.stored_bytes.fetch_add(run_len, Ordering::Relaxed);

@@ -46,7 +46,7 @@ pub fn build(folder: &Path, entries: u64) -> Result<()> {
     let local = local_index(folder)?;
     let runs = runs_of(entries);
     for run in &runs {
-        local.add(make_run(*run, entries));
+        local.add(&make_run(*run, entries));
     }
     local.tidy(runs.into_iter());
     Ok(())

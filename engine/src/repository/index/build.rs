@@ -12,7 +12,7 @@ use crate::repository::index::line::{self, LINE_LEN};
 use crate::repository::index::segment::{Segment, Shape};
 
 /// The segment of one run, in memory.
-pub(super) fn from_run(run: IndexRun) -> Segment {
+pub(super) fn from_run(run: &IndexRun) -> Segment {
     let count = |len: usize| u32::try_from(len).expect("a run has limits");
     let shape = Shape {
         runs: 1,

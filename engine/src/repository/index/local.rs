@@ -11,10 +11,13 @@ use std::io::Write;
 use crate::error::Result;
 use crate::format::cursor::Cursor;
 use crate::format::id::RepositoryId;
+#[cfg(any(test, feature = "testing"))]
 use crate::format::index_run::IndexRun;
 use crate::format::table::TableName;
 use crate::format::{DecodeError, Decoded};
-use crate::repository::index::build::{self, shape_of_merged, write_merged};
+#[cfg(any(test, feature = "testing"))]
+use crate::repository::index::build;
+use crate::repository::index::build::{shape_of_merged, write_merged};
 use crate::repository::index::bytes::{CheckedFile, SUM_LEN, SegmentBytes, TaggingWriter};
 use crate::repository::index::compact;
 use crate::repository::index::notes::is_note;
@@ -77,8 +80,9 @@ impl LocalIndex {
         segments
     }
 
-    /// Keeps a run that was just stored.
-    pub(crate) fn add(&self, run: IndexRun) {
+    /// Keeps a run by itself.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn add(&self, run: &IndexRun) {
         let _ = self.keep(&[build::from_run(run)]);
     }
 

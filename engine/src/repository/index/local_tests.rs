@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,12 +11,13 @@ use crate::format::name::ObjectKind;
 use crate::format::table::TableName;
 use crate::repository::Repository;
 use crate::repository::index::{Index, Location, whole};
+use crate::repository::session::{Session, SessionOptions, Writer};
 use crate::storage::Backend;
 use crate::storage::cache::CacheFolder;
 use crate::storage::memory::MemoryBackend;
 use crate::testing::random::Random;
 use crate::testing::recording_backend::{RecordingBackend, Subject, Verb};
-use crate::testing::sample_repository::{self, SampleTree, small_frames};
+use crate::testing::sample_repository::{self, SampleTree, small_frames, stored_by};
 
 type Recorded = Arc<RecordingBackend<MemoryBackend>>;
 
@@ -241,4 +243,56 @@ fn a_manifest_is_known_whole_only_as_it_was_stated_and_while_its_runs_are_there(
     local.state_whole(b"/r", &other, &[]);
     assert!(local.is_stated_whole(b"/r", &other, &runs(&[])));
     assert!(!local.is_stated_whole(b"/r", &page, &runs(&[1, 2])));
+}
+
+/// Stores two folders of the same files, each pack in a run of its own.
+fn store_twice(repository: &Repository) -> Session<'_> {
+    let tree = SampleTree::random(3, 200);
+    let options = SessionOptions {
+        index_every_packs: 1,
+        ..small_frames()
+    };
+    let roots = [("/a", &tree), ("/b", &tree)];
+    let (session, _) = stored_by(repository, &Writer::default(), options, &roots);
+    session.flush().unwrap();
+    session
+}
+
+#[test]
+fn a_session_remembers_only_ids_that_are_in_no_run_of_its_own_and_stores_each_once() {
+    let world = World::new();
+    let (kept, uncached) = (world.open(), world.open_uncached());
+    let session = store_twice(&kept);
+    let (reader, sealed) = (world.open_uncached(), world.segments());
+    let ids = ids_of(reader.index().unwrap());
+    let stored: Vec<_> = ids[..ids.len() - 50].to_vec();
+    assert!(stored.len() > 200 && stored.is_sorted_by(|one, other| one < other));
+    assert_eq!(session.claim_count(), 0);
+    assert!(stored.iter().all(|id| !session.claim(id).unwrap()));
+    assert!(sealed.len() <= 4, "{} segments are asked", sealed.len());
+    assert!(
+        ids[stored.len()..]
+            .iter()
+            .all(|id| session.claim(id).unwrap())
+    );
+    assert_eq!(session.claim_count(), 50);
+
+    let elsewhere = store_twice(&uncached);
+    assert_eq!(elsewhere.claim_count(), 0, "the index knows all");
+}
+
+#[test]
+fn what_a_damaged_segment_of_a_session_does_not_show_is_stored_again() {
+    let world = World::new();
+    let repository = world.open();
+    let session = store_twice(&repository);
+    let uncached = world.open_uncached();
+    let ids: Vec<_> = uncached.index().unwrap().locations().collect();
+    for file in world.segments() {
+        let zeros = vec![0; fs::metadata(&file).unwrap().len() as usize];
+        let mut file = fs::OpenOptions::new().write(true).open(&file).unwrap();
+        file.write_all(&zeros).unwrap();
+    }
+    let claimed = ids.iter().filter(|(id, _)| session.claim(id).unwrap());
+    assert!(claimed.count() > 0);
 }

@@ -8,6 +8,7 @@
 //! build     makes segments: from runs, from other segments
 //! bytes     a segment's bytes: in memory, or in a mapped file that is checked as it is read
 //! local     the segments that this machine keeps
+//! written   those of a session that is at work
 //! notes     what else it keeps about the repository
 //! rewrite   runs without the packs that are gone, and few instead of many
 //! replace   new runs proven to say what the old ones said, before those are deleted
@@ -35,6 +36,7 @@ mod rewrite_tests;
 mod runs;
 mod segment;
 mod whole;
+mod written;
 
 use std::collections::HashSet;
 
@@ -42,6 +44,7 @@ pub(crate) use self::beyond::Known;
 pub(crate) use self::local::LocalIndex;
 pub(crate) use self::replace::Replacer;
 pub(crate) use self::runs::{RunBuilder, read_run, run_of};
+pub(crate) use self::written::Written;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::envelope::SealedKind;
@@ -357,7 +360,7 @@ impl<'l> Gathered<'l> {
 
     fn add(&mut self, run: IndexRun) {
         self.fresh_entries += run.entries.len();
-        self.fresh.push(build::from_run(run));
+        self.fresh.push(build::from_run(&run));
         if self.fresh_entries >= GATHERED_ENTRIES_MAX {
             self.settle();
         }
