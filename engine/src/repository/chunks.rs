@@ -62,6 +62,13 @@ pub struct ChunkPlace {
     pub len: u32,
 }
 
+impl ChunkPlace {
+    /// First byte behind the chunk in the frame's plaintext.
+    pub(crate) fn end(&self) -> u32 {
+        self.offset.saturating_add(self.len)
+    }
+}
+
 type FrameKey = FrameRef;
 
 impl<'r> ChunkReader<'r> {
@@ -201,12 +208,25 @@ impl<'r> ChunkReader<'r> {
         let sealed = range.get_mut(from..from + location.frame.stored_len as usize);
         let sealed =
             sealed.ok_or_else(|| self.loss_at(&location, "frame lies outside of its pack"))?;
-        self.open(&location, sealed, decompressor, plain)
+        let wanted_len = location.frame.plain_len;
+        self.open(&location, wanted_len, sealed, decompressor, plain)
     }
 
     /// Reads and opens one frame into `buffers.plain`.
     pub fn read_one_frame(&self, frame: FrameRef, buffers: &mut FrameBuffers) -> Result<()> {
         self.read_frame(&self.frame(frame), buffers)
+    }
+
+    /// The same of its first `wanted_len` bytes, and as many more as come with them.
+    pub(crate) fn read_frame_start(
+        &self,
+        frame: FrameRef,
+        wanted_len: u32,
+        buffers: &mut FrameBuffers,
+    ) -> Result<()> {
+        let location = self.frame(frame);
+        let wanted_len = wanted_len.min(location.frame.plain_len);
+        self.fetch_and_open(&location, wanted_len, buffers)
     }
 
     /// The chunk at `place` in its frame's plaintext, if it is what its id says.
@@ -308,6 +328,15 @@ impl<'r> ChunkReader<'r> {
 
     /// Fetches and opens the frame of `location` into `buffers.plain`.
     pub fn read_frame(&self, location: &Location, buffers: &mut FrameBuffers) -> Result<()> {
+        self.fetch_and_open(location, location.frame.plain_len, buffers)
+    }
+
+    fn fetch_and_open(
+        &self,
+        location: &Location,
+        wanted_len: u32,
+        buffers: &mut FrameBuffers,
+    ) -> Result<()> {
         let name = location.pack.name();
         buffers.sealed.resize(location.frame.stored_len as usize, 0);
         let backend = self.repository.backend();
@@ -318,12 +347,13 @@ impl<'r> ChunkReader<'r> {
             plain,
             ..
         } = buffers;
-        self.open(location, sealed, decompressor, plain)
+        self.open(location, wanted_len, sealed, decompressor, plain)
     }
 
     fn open(
         &self,
         location: &Location,
+        wanted_len: u32,
         sealed: &mut [u8],
         decompressor: &mut Decompressor,
         plain: &mut Vec<u8>,
@@ -333,6 +363,7 @@ impl<'r> ChunkReader<'r> {
             counter,
             codec,
             plain_len: location.frame.plain_len,
+            wanted_len,
         };
         let place = (location.pack.name(), location.frame.offset);
         let (keys, kind) = (self.repository.keys(), location.sealed_kind());

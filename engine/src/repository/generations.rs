@@ -43,6 +43,11 @@ struct Later {
 }
 
 impl FrameRef {
+    /// True if this frame lies right behind `other`, or begins another pack.
+    pub(crate) fn follows(self, other: Self) -> bool {
+        self.is_of_same_generation(other) && self.number == other.number.wrapping_add(1)
+    }
+
     /// True if the same generation knows both.
     pub(crate) fn is_of_same_generation(self, other: Self) -> bool {
         self.generation == other.generation

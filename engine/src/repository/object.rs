@@ -306,6 +306,8 @@ pub(crate) struct FrameCode {
     pub codec: Codec,
     /// Length of its plaintext.
     pub plain_len: u32,
+    /// How much of that is wanted, from its start; what lies behind may be left out.
+    pub wanted_len: u32,
 }
 
 impl FrameCode {
@@ -315,6 +317,7 @@ impl FrameCode {
             counter: frame.counter,
             codec: frame.codec,
             plain_len: frame.plain_len,
+            wanted_len: frame.plain_len,
         }
     }
 }
@@ -346,8 +349,9 @@ pub(crate) fn open_frame(
     let coded = unsealer
         .unseal(code.counter, sealed)
         .map_err(|error| damaged("frame").with_source(error))?;
+    let lens = (code.wanted_len as usize, code.plain_len as usize);
     decompressor
-        .decompress(coded, code.codec, code.plain_len as usize, plain)
+        .decompress_start(coded, code.codec, lens, plain)
         .map_err(|error| damaged("frame").with_source(error))
 }
 

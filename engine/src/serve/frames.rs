@@ -1,6 +1,9 @@
 //! Opened frames, kept for the next read: each is fetched, opened and decoded once, whoever asks
 //! first, and each chunk in it is verified once.
 //!
+//! A frame that is asked for out of order is decoded only as far as it is wanted: half of it, as an
+//! average, is what lies behind. Whoever wants more of it then has all of it decoded.
+//!
 //! Bounded in bytes. Deliberately absent: what to do when a frame is not to be had (`library`).
 
 use std::collections::{HashMap, HashSet};
@@ -26,12 +29,17 @@ pub(super) struct Frames {
     bytes_max: usize,
 }
 
+/// Wanted of a frame: all of it.
+pub(super) const WHOLE: u32 = u32::MAX;
+
 /// Rooms that are kept for the next frames.
 const SPARE_MAX: usize = 4;
 
 #[derive(Default)]
 struct State {
     slots: HashMap<FrameRef, Slot>,
+    /// The frame that was loaded last.
+    last: Option<FrameRef>,
     clock: u64,
     bytes: usize,
 }
@@ -41,9 +49,10 @@ enum Slot {
     Ready { frame: Arc<Frame>, used: u64 },
 }
 
-/// The plaintext of one frame.
+/// The plaintext of one frame, or its start.
 pub(super) struct Frame {
     plain: Vec<u8>,
+    is_whole: bool,
     /// The chunks that were found to be what their ids say: first byte, length, id.
     verified: Mutex<HashSet<(u32, u32, ChunkId)>>,
 }
@@ -59,32 +68,44 @@ impl Frames {
         }
     }
 
-    /// The frame `key`, kept or read now. Who asks for one that another is reading waits for it.
+    /// The first `wanted_len` bytes of the frame `key`, or more of it: kept or read now. Who asks for
+    /// one that another is reading waits for it.
     ///
     /// # Errors
     /// As [`ChunkReader::read_one_frame`].
-    pub(super) fn get(&self, reader: &ChunkReader<'_>, key: FrameRef) -> Result<Arc<Frame>> {
+    pub(super) fn get(
+        &self,
+        reader: &ChunkReader<'_>,
+        key: FrameRef,
+        wanted_len: u32,
+    ) -> Result<Arc<Frame>> {
         let mut state = self.state.lock();
-        loop {
-            match state.find(key) {
+        let in_order = loop {
+            match state.find(key, wanted_len) {
                 Found::Frame(frame) => return Ok(frame),
-                Found::Nothing => break,
+                Found::Nothing => break state.last.is_some_and(|last| key.follows(last)),
+                Found::TooShort => break true,
                 Found::Loading => self.settled.wait(&mut state),
             }
-        }
-        state.slots.insert(key, Slot::Loading);
-        let gone = state.make_room(self.bytes_max.saturating_sub(FRAME_LEN_TARGET));
+        };
+        let mut gone = state.begin(key);
+        gone.extend(state.make_room(self.bytes_max.saturating_sub(FRAME_LEN_TARGET)));
         drop(state);
         self.reuse(gone);
         let loading = Loading { frames: self, key };
-        let frame = Arc::new(self.load(reader, key)?);
+        let wanted_len = if in_order { WHOLE } else { wanted_len };
+        let frame = Arc::new(self.load(reader, key, wanted_len)?);
         loading.keep(Arc::clone(&frame));
         Ok(frame)
     }
 
-    /// True if the frame is kept, or on its way.
-    pub(super) fn has(&self, key: FrameRef) -> bool {
-        self.state.lock().slots.contains_key(&key)
+    /// True if so much of the frame is kept, or on its way.
+    pub(super) fn has(&self, key: FrameRef, wanted_len: u32) -> bool {
+        match self.state.lock().slots.get(&key) {
+            Some(Slot::Ready { frame, .. }) => frame.has(wanted_len),
+            Some(Slot::Loading) => true,
+            None => false,
+        }
     }
 
     /// Keeps the room of frames that nobody reads any more.
@@ -98,14 +119,17 @@ impl Frames {
         }
     }
 
-    fn load(&self, reader: &ChunkReader<'_>, key: FrameRef) -> Result<Frame> {
+    fn load(&self, reader: &ChunkReader<'_>, key: FrameRef, wanted_len: u32) -> Result<Frame> {
         let mut buffers = self.buffers.lock().pop().unwrap_or_default();
         buffers.plain = self.spare.lock().pop().unwrap_or_default();
-        let read = reader.read_one_frame(key, &mut buffers);
+        let read = reader.read_frame_start(key, wanted_len, &mut buffers);
         let plain = std::mem::take(&mut buffers.plain);
         self.buffers.lock().push(buffers);
-        let verified = Mutex::default();
-        read.map(|()| Frame { plain, verified })
+        read.map(|()| Frame {
+            plain,
+            is_whole: wanted_len == WHOLE,
+            verified: Mutex::default(),
+        })
     }
 }
 
@@ -134,21 +158,38 @@ impl Drop for Loading<'_> {
 
 enum Found {
     Frame(Arc<Frame>),
+    TooShort,
     Loading,
     Nothing,
 }
 
 impl State {
-    fn find(&mut self, key: FrameRef) -> Found {
+    fn find(&mut self, key: FrameRef, wanted_len: u32) -> Found {
         self.clock += 1;
         match self.slots.get_mut(&key) {
             None => Found::Nothing,
             Some(Slot::Loading) => Found::Loading,
+            Some(Slot::Ready { frame, .. }) if !frame.has(wanted_len) => Found::TooShort,
             Some(Slot::Ready { frame, used }) => {
                 *used = self.clock;
                 Found::Frame(Arc::clone(frame))
             }
         }
+    }
+
+    /// Notes that a frame is being loaded; gives what was there of it.
+    fn begin(&mut self, key: FrameRef) -> Vec<Arc<Frame>> {
+        self.last = Some(key);
+        let before = self.slots.insert(key, Slot::Loading);
+        self.let_go(before).into_iter().collect()
+    }
+
+    fn let_go(&mut self, slot: Option<Slot>) -> Option<Arc<Frame>> {
+        let Some(Slot::Ready { frame, .. }) = slot else {
+            return None;
+        };
+        self.bytes -= frame.plain.capacity();
+        Some(frame)
     }
 
     fn keep(&mut self, key: FrameRef, frame: Arc<Frame>) {
@@ -169,16 +210,18 @@ impl State {
             let Some((_, oldest)) = ready.min() else {
                 return gone;
             };
-            if let Some(Slot::Ready { frame, .. }) = self.slots.remove(&oldest) {
-                self.bytes -= frame.plain.capacity();
-                gone.push(frame);
-            }
+            let slot = self.slots.remove(&oldest);
+            gone.extend(self.let_go(slot));
         }
         gone
     }
 }
 
 impl Frame {
+    fn has(&self, wanted_len: u32) -> bool {
+        self.is_whole || self.plain.len() >= wanted_len as usize
+    }
+
     /// Bytes `range` of the chunk `id` at `place`, if the chunk is what its id says.
     pub(super) fn part(
         &self,

@@ -16,7 +16,7 @@ use crate::format::name::PackClass;
 use crate::repository::Repository;
 use crate::repository::chunks::{ChunkPlace, ChunkReader, FrameRef};
 use crate::repository::index::is_missing_or_damaged;
-use crate::serve::frames::Frames;
+use crate::serve::frames::{Frames, WHOLE};
 use crate::serve::losses::Losses;
 use crate::serve::pages::{About, Pages};
 
@@ -92,7 +92,7 @@ impl Shelf {
         let range = from as usize..from as usize + out.len();
         let place = reader.find(id, PackClass::Data)?;
         if let Some(place) = place.filter(|place| u64::from(place.len) == len) {
-            match self.frames.get(reader, place.frame) {
+            match self.frames.get(reader, place.frame, place.end()) {
                 Ok(frame) => {
                     if let Some(bytes) = frame.part(reader, id, &place, range.clone()) {
                         out.copy_from_slice(bytes);
@@ -145,7 +145,7 @@ impl Shelf {
         };
         match found.last_mut() {
             Some(last) if last.frame == place.frame => last.chunks.push((id, place)),
-            _ if self.frames.has(place.frame) => {}
+            _ if self.frames.has(place.frame, place.end()) => {}
             _ => found.push(Ahead {
                 frame: place.frame,
                 chunks: vec![(id, place)],
@@ -156,7 +156,7 @@ impl Shelf {
     /// Does what was asked for by [`Self::frames_of`].
     pub(super) fn read_ahead(&self, ahead: &Ahead) {
         // Whoever comes to what is not to be had is told then.
-        if let Ok(frame) = self.frames.get(self.reader(), ahead.frame) {
+        if let Ok(frame) = self.frames.get(self.reader(), ahead.frame, WHOLE) {
             for (id, place) in &ahead.chunks {
                 let _ = frame.part(self.reader(), id, place, 0..0);
             }

@@ -2,7 +2,7 @@
 //!
 //! Contexts live as long as their worker; nothing is allocated for a frame.
 
-use zstd::zstd_safe::{CCtx, CParameter, DCtx, DParameter};
+use zstd::zstd_safe::{CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
 
 use crate::format::cursor::Cursor;
 use crate::format::table::Codec;
@@ -26,6 +26,8 @@ const SAMPLES: usize = 4;
 const SAMPLE_LEN: usize = 1024;
 /// Below this many bytes probing costs more than it can save.
 const PROBE_LEN_MIN: usize = 16 * 1024;
+/// What zstd needs of a frame to say how much it needs next.
+const FRAME_HEAD_LEN: usize = 5;
 /// Bits a byte above which a sample counts as incompressible. Random kilobytes measure 7.81.
 const INCOMPRESSIBLE_BITS: f32 = 7.75;
 
@@ -113,6 +115,58 @@ impl Decompressor {
             out.extend_from_slice(coded);
         }
         Ok(())
+    }
+
+    /// Decodes the start of `coded` into `out`, replacing what it held: `wanted_len` bytes or more,
+    /// since what lies behind them costs time. What is left out is not looked at.
+    ///
+    /// # Errors
+    /// If `coded` does not begin as a frame of this codec, or ends before.
+    pub fn decompress_start(
+        &mut self,
+        coded: &[u8],
+        codec: Codec,
+        (wanted_len, plain_len): (usize, usize),
+        out: &mut Vec<u8>,
+    ) -> Result<(), DecodeError> {
+        if wanted_len >= plain_len {
+            return self.decompress(coded, codec, plain_len, out);
+        }
+        out.clear();
+        match codec {
+            Codec::Stored => out.extend(coded.iter().take(wanted_len)),
+            Codec::Zstd => {
+                check_frame(coded)?;
+                out.reserve_exact(plain_len);
+                self.stream_start(coded, wanted_len, out)?;
+            }
+        }
+        ensure(out.len() >= wanted_len, "frame decodes to another length")
+    }
+
+    /// `out` has room for more than `wanted_len` bytes.
+    fn stream_start(
+        &mut self,
+        coded: &[u8],
+        wanted_len: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), DecodeError> {
+        let no_frame = |_| DecodeError::Malformed("frame is no zstd frame");
+        let mut output = OutBuffer::around(out);
+        let (mut coded, mut step_len, mut result) = (coded, FRAME_HEAD_LEN, Ok(()));
+        // Block by block: zstd says how long the next is.
+        while result.is_ok() && output.pos() < wanted_len && step_len > 0 && !coded.is_empty() {
+            let (step, rest) = coded.split_at(step_len.min(coded.len()));
+            coded = rest;
+            let mut input = InBuffer::around(step);
+            while result.is_ok() && input.pos() < step.len() {
+                let next = self.context.decompress_stream(&mut output, &mut input);
+                result = next.map(|next| step_len = next).map_err(no_frame);
+            }
+        }
+        // The context may be in the middle of a frame.
+        let reset = self.context.reset(ResetDirective::SessionOnly);
+        result.and(reset.map(drop).map_err(no_frame))
     }
 
     /// The plaintext of `coded`, with the help of `buffer`: what was stored as it is, is not copied.
@@ -242,6 +296,60 @@ mod tests {
         assert_eq!(round_trip(&noise(100), 3), Codec::Stored);
         assert_eq!(round_trip(b"", 1), Codec::Stored);
         assert_eq!(round_trip(&[0; 100_000], 0), Codec::Stored);
+    }
+
+    #[test]
+    fn the_start_of_a_frame_is_decoded_without_the_rest_of_it() {
+        const BLOCK_LEN_MAX: usize = 128 * 1024;
+        let texts = (0..40_000_u32).flat_map(|number| format!("line {number}, ").into_bytes());
+        let (text, noise) = (texts.collect::<Vec<_>>(), noise(300_000));
+        let mut decompressor = Decompressor::new();
+        for plain in [&text, &noise] {
+            let mut coded = Vec::new();
+            let (codec, coded) = Compressor::new(1).compress(plain, &mut coded);
+            let mut out = vec![1; 7];
+            for wanted in [0, 1, 5_000, 200_000, plain.len() - 1, plain.len()] {
+                let lens = (wanted, plain.len());
+                decompressor
+                    .decompress_start(coded, codec, lens, &mut out)
+                    .unwrap();
+                assert!(out.len() >= wanted && plain.starts_with(&out), "{wanted}");
+                assert!(
+                    out.len() <= wanted + BLOCK_LEN_MAX,
+                    "{} for {wanted}",
+                    out.len()
+                );
+                decompressor
+                    .decompress(coded, codec, plain.len(), &mut out)
+                    .unwrap();
+                assert_eq!(&out, plain, "the context is whole after {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_cut_off_or_damaged_before_what_is_wanted_is_refused() {
+        let plain: Vec<u8> = (0..60_000_u32).flat_map(u32::to_le_bytes).collect();
+        let mut coded = Vec::new();
+        let (codec, coded) = Compressor::new(1).compress(&plain, &mut coded);
+        assert_eq!(codec, Codec::Zstd);
+        let mut decompressor = Decompressor::new();
+        let mut out = Vec::new();
+        let lens = (plain.len() - 1, plain.len());
+        for len in [0, 1, 9, coded.len() / 2, coded.len() - 1] {
+            let cut = decompressor.decompress_start(&coded[..len], codec, lens, &mut out);
+            assert!(cut.is_err(), "{len} bytes");
+        }
+        let longer = (plain.len() + 1, plain.len() + 2);
+        assert!(
+            decompressor
+                .decompress_start(coded, codec, longer, &mut out)
+                .is_err()
+        );
+        decompressor
+            .decompress(coded, codec, plain.len(), &mut out)
+            .unwrap();
+        assert_eq!(out, plain);
     }
 
     #[test]
