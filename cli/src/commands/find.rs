@@ -72,9 +72,8 @@ struct Search<'s> {
 
 impl Search<'_> {
     fn folders(&self, snapshot: &Snapshot, report: &mut FindReport) -> Result<(), Failure> {
-        let repository = self.volumes.repository();
         let found = find(
-            repository,
+            self.volumes.reader(),
             snapshot,
             self.pattern,
             self.progress,

@@ -8,6 +8,7 @@ use blockstore::operations::restore::{RestoreOptions, RestoreReport};
 use blockstore::operations::select_item::SelectedItem;
 use blockstore::operations::select_volume::SelectedVolume;
 use blockstore::repository::Repository;
+use blockstore::repository::chunks::ChunkReader;
 use blockstore::serve::image::{self, Image};
 use blockstore::serve::library::Library;
 
@@ -32,8 +33,9 @@ impl Volumes {
         Ok(Image::open(Arc::new(view), &volume.name())?)
     }
 
-    pub(super) fn repository(&self) -> &Repository {
-        self.0.repository()
+    /// Reads folders, and shares memory with the volumes.
+    pub(super) fn reader(&self) -> &ChunkReader<'_> {
+        self.0.reader()
     }
 }
 

@@ -219,6 +219,43 @@ fn reads_in_order_are_read_ahead_and_random_ones_are_not() {
     assert!(world.data_reads() > 10, "{}", world.data_reads());
 }
 
+/// What the first read of a volume costs that is opened: reads of pages, and their bytes.
+fn first_read(stretches: u64, stretch_len: u64) -> (u64, u64) {
+    let kind = |number: u64| [ExtentKind::Hole, ExtentKind::Zero][(number % 2) as usize];
+    let mut all: Vec<_> = (0..stretches)
+        .map(|number| Stretch::Without(kind(number), stretch_len + number % 7))
+        .collect();
+    all.insert(all.len() / 2, data(1, 5_000));
+    let backend = Arc::new(RecordingBackend::new(MemoryBackend::new()));
+    let repository = sample_repository::create(backend.clone());
+    let volumes = [("disk0", &SampleVolume::new(all))];
+    let snapshot = sample_volumes::commit(&repository, small_frames(), &volumes, &[]);
+    let root = &snapshot.roots[0];
+    let reopened = Arc::new(sample_repository::open(backend.clone()));
+    reopened.index().unwrap();
+    backend.reset();
+    let library = Library::open(reopened, OPTIONS).unwrap();
+    let view = library.volume(root, None).unwrap();
+    assert_eq!(view.len(), root.bytes);
+    let mut out = vec![1; 4_096];
+    view.read_at(root.bytes - 4_096, &mut out).unwrap();
+    assert_eq!(out, [0; 4_096]);
+    let pages = backend.tally(Verb::GetRange, Subject::Pack(PackClass::Meta));
+    (pages.calls, pages.bytes)
+}
+
+#[test]
+fn a_volume_of_sixteen_tebibytes_opens_by_the_few_pages_on_the_way_to_a_byte() {
+    const STRETCHES: u64 = 80_000;
+    let (few, _) = first_read(STRETCHES / 8, 4 << 10);
+    let (more, bytes) = first_read(STRETCHES, (16 << 40) / STRETCHES);
+    assert!(
+        (1..=3).contains(&few) && (few..=few + 1).contains(&more),
+        "{few} {more}"
+    );
+    assert!(bytes < 256 << 10, "{bytes} bytes of pages");
+}
+
 #[test]
 fn a_damaged_chunk_is_an_error_for_its_range_alone() {
     let world = World::new((0..40).map(|seed| data(seed, 20_000)).collect());

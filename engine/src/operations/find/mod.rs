@@ -10,8 +10,6 @@ use crate::format::entry::{Entry, TreePath};
 use crate::format::snapshot::{Root, RootType, Snapshot};
 use crate::observe::{Counter, Observer};
 use crate::operations::walk;
-use crate::pipeline::budget::Budget;
-use crate::repository::Repository;
 use crate::repository::chunks::ChunkReader;
 use crate::repository::manifest::cursor::Step;
 
@@ -48,22 +46,22 @@ impl FindReport {
     }
 }
 
-/// Gives every entry of the folders of `snapshot` that matches to `each`, in the order of `ls`.
+/// Gives every entry of the folders of `snapshot` that matches to `each`, in the order of `ls`. With
+/// one reader for many snapshots, pages that they share are read once.
 ///
 /// # Errors
-/// If the index cannot be read; and those of `each`.
+/// If the observer ends it; and those of `each`.
 pub fn find(
-    repository: &Repository,
+    reader: &ChunkReader<'_>,
     snapshot: &Snapshot,
     pattern: &Pattern,
     observer: &dyn Observer,
     each: &mut dyn FnMut(&FoundEntry<'_>) -> Result<()>,
 ) -> Result<FindReport> {
-    let reader = ChunkReader::new(repository, Budget::default().cache_len)?;
     let mut report = FindReport::default();
     let is_tree = |root: &&Root| root.root_type == RootType::Tree;
     for root in snapshot.roots.iter().filter(is_tree) {
-        let mut cursor = walk::cursor(&reader, root, TreePath::default())?;
+        let mut cursor = walk::cursor(reader, root, TreePath::default())?;
         while let Some(step) = cursor.next()? {
             walk::stop_if_cancelled(observer)?;
             let item = match step {
@@ -111,7 +109,8 @@ mod tests {
         let snapshot = sample_repository::commit(&repository, small_frames(), &roots);
         let pattern = Pattern::new(pattern, false).unwrap();
         let mut paths = Vec::new();
-        let report = find(&repository, &snapshot, &pattern, &(), &mut |found| {
+        let reader = ChunkReader::new(&repository, 1 << 20).unwrap();
+        let report = find(&reader, &snapshot, &pattern, &(), &mut |found| {
             paths.push(String::from_utf8(found.path.clone()).unwrap());
             Ok(())
         })

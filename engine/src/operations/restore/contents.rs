@@ -13,7 +13,7 @@ use crate::operations::restore::{RestoreOptions, is_fatal};
 use crate::pipeline::fetch::{self, Wanted};
 use crate::repository::chunks::ChunkReader;
 use crate::repository::manifest::content::{ExtentCursor, ExtentStep};
-use crate::targets::folder::{FolderTarget, NotApplied, Placed, TargetFile};
+use crate::targets::folder::{FolderTarget, Placed, TargetFile};
 
 /// Piece in which zeros are compared.
 const COMPARE_LEN: usize = 64 * KIB;
@@ -132,7 +132,7 @@ impl Contents<'_> {
     fn write_whole(&self, file: &RestoredFile, bytes: &[u8]) -> Result<()> {
         *file.open.lock() = Opened::Closed;
         let placed = self.target.write_file(&file.at, &file.metadata, bytes)?;
-        self.report_placed(file, placed);
+        self.report.placed(&file.at, placed, Some(file.len));
         Ok(())
     }
 
@@ -188,7 +188,7 @@ impl Contents<'_> {
             }
         }
         let placed = placed.try_map(|target| target.finish(&file.metadata))?;
-        self.report_placed(file, placed);
+        self.report.placed(&file.at, placed, Some(file.len));
         Ok(())
     }
 
@@ -222,17 +222,6 @@ impl Contents<'_> {
         }
         self.report.verified();
         Ok(())
-    }
-
-    fn report_placed(&self, file: &RestoredFile, placed: Placed<Vec<NotApplied>>) {
-        self.report.collision(&file.at, &placed);
-        match placed.into_item() {
-            None => self.report.skipped(),
-            Some(losses) => {
-                self.report.not_applied(&file.at, &losses);
-                self.report.restored_file(file.len);
-            }
-        }
     }
 
     /// An error costs this file; one that all would meet ends the restore.

@@ -3,11 +3,10 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format::entry::{Entry, FolderPath, Metadata, Node, TreePath};
 use crate::format::tree::TreeItem;
 use crate::observe::ProblemKind;
-use crate::operations::restore::is_fatal;
 use crate::operations::restore::place::{Reporter, Scope};
 use crate::operations::select;
 use crate::repository::chunks::ChunkReader;
@@ -75,7 +74,7 @@ impl<'r> Finisher<'r> {
                 self.report.collision(at, &placed);
                 self.report.restored();
             }
-            Err(error) => self.tolerate(at, error)?,
+            Err(error) => self.report.tolerate(at, error)?,
         }
         Ok(())
     }
@@ -83,7 +82,7 @@ impl<'r> Finisher<'r> {
     /// Makes a FIFO, socket or device.
     pub(super) fn make_special(&mut self, at: &TreePath, entry: &Entry) -> Result<()> {
         let placed = self.target.make_special(at, &entry.node, &entry.metadata);
-        self.settle_placed(at, placed)
+        self.report.settled(at, placed)
     }
 
     /// Second walk: makes links, and settles folders that are left behind.
@@ -94,7 +93,7 @@ impl<'r> Finisher<'r> {
             Node::Folder => self.remember(item),
             Node::Symlink(target) => {
                 let placed = self.target.make_symlink(&at, target, &item.entry.metadata);
-                self.settle_placed(&at, placed)?;
+                self.report.settled(&at, placed)?;
             }
             Node::HardLink(leader) => self.make_hard_link(&at, leader)?,
             _ => {}
@@ -125,7 +124,7 @@ impl<'r> Finisher<'r> {
         let found = match select::find(reader, self.scope.root, leader) {
             Ok(found) => found,
             Err(error) => {
-                self.tolerate(&at, error)?;
+                self.report.tolerate(&at, error)?;
                 None
             }
         };
@@ -141,13 +140,13 @@ impl<'r> Finisher<'r> {
             let folder = self.scope.target_folder(&leader.folder);
             let leader = TreePath::new(folder, leader.name.clone());
             let placed = self.target.make_hard_link(at, &leader);
-            return self.settle_placed(at, placed.map(with_losses));
+            return self.report.settled(at, placed.map(with_losses));
         }
         match self.stand_ins.get(leader).cloned() {
             Some((first, entry)) if first == *at => self.make_stand_in(at, &entry),
             Some((first, _)) => {
                 let placed = self.target.make_hard_link(at, &first);
-                self.settle_placed(at, placed.map(with_losses))
+                self.report.settled(at, placed.map(with_losses))
             }
             None => {
                 let detail = "is a hard link to an entry that is not in the snapshot".to_owned();
@@ -164,40 +163,11 @@ impl<'r> Finisher<'r> {
             Node::Symlink(target) => self.target.make_symlink(at, target, &entry.metadata),
             _ => self.target.make_special(at, &entry.node, &entry.metadata),
         };
-        self.settle_placed(at, placed)
+        self.report.settled(at, placed)
     }
 
     fn is_inside(&self, leader: &TreePath) -> bool {
         self.scope.top.as_folder().contains(&leader.folder) || *leader == self.scope.top
-    }
-
-    fn settle_placed(
-        &mut self,
-        at: &TreePath,
-        placed: Result<Placed<Vec<NotApplied>>>,
-    ) -> Result<()> {
-        match placed {
-            Ok(Placed::Skipped { .. }) => {
-                self.report.skipped();
-                Ok(())
-            }
-            Ok(placed) => {
-                self.report.collision(at, &placed);
-                let losses = placed.into_item().unwrap_or_default();
-                self.report.not_applied(at, &losses);
-                self.report.restored();
-                Ok(())
-            }
-            Err(error) => self.tolerate(at, error),
-        }
-    }
-
-    fn tolerate(&self, at: &TreePath, error: Error) -> Result<()> {
-        if is_fatal(&error) {
-            return Err(error);
-        }
-        self.report.failed(at, &error);
-        Ok(())
     }
 
     /// Leaves folders that do not hold `folder`, and enters it.
@@ -293,7 +263,7 @@ impl<'r> Finisher<'r> {
                 self.report.not_applied(&at, &losses);
                 Ok(())
             }
-            Err(error) => self.tolerate(&at, error),
+            Err(error) => self.report.tolerate(&at, error),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::format::entry::{FolderPath, Node, TreePath};
 use crate::format::snapshot::Root;
 use crate::format::tree::TreeItem;
 use crate::observe::{Counter, Observer, Problem, ProblemKind};
-use crate::operations::restore::RestoreReport;
+use crate::operations::restore::{RestoreReport, is_fatal};
 use crate::operations::walk::absolute_path;
 use crate::operations::walk::stop_if_cancelled;
 use crate::operations::walk::with_causes;
@@ -244,6 +244,43 @@ impl<'o> Reporter<'o> {
         for loss in losses {
             self.problem(ProblemKind::MetadataNotApplied, at, loss.to_string());
         }
+    }
+
+    /// What became of an entry; of `len` bytes, if it is a file.
+    pub(crate) fn placed(&self, at: &TreePath, placed: Placed<Vec<NotApplied>>, len: Option<u64>) {
+        self.collision(at, &placed);
+        let Some(losses) = placed.into_item() else {
+            return self.skipped();
+        };
+        self.not_applied(at, &losses);
+        match len {
+            Some(len) => self.restored_file(len),
+            None => self.restored(),
+        }
+    }
+
+    /// The same of an entry without content, or of what it could not be placed for.
+    pub(crate) fn settled(
+        &self,
+        at: &TreePath,
+        placed: Result<Placed<Vec<NotApplied>>>,
+    ) -> Result<()> {
+        match placed {
+            Ok(placed) => {
+                self.placed(at, placed, None);
+                Ok(())
+            }
+            Err(error) => self.tolerate(at, error),
+        }
+    }
+
+    /// An error costs this entry; one that all would meet ends the restore.
+    pub(crate) fn tolerate(&self, at: &TreePath, error: Error) -> Result<()> {
+        if is_fatal(&error) {
+            return Err(error);
+        }
+        self.failed(at, &error);
+        Ok(())
     }
 
     pub(super) fn lost_page(&self, scope: &Scope<'_>, page: &LostPage) {

@@ -13,7 +13,7 @@ use crate::format::entry::{FolderPath, Metadata, Owner, TreePath};
 use crate::limits::KIB;
 use crate::observe::Observer;
 use crate::operations::restore::place::Reporter;
-use crate::operations::restore::{RestoreOptions, RestoreReport, is_fatal};
+use crate::operations::restore::{RestoreOptions, RestoreReport};
 use crate::pipeline::is_zero;
 use crate::serve::image::cat::pieces;
 use crate::serve::image::item::ImageEntry;
@@ -151,7 +151,7 @@ impl Visit for Finishing<'_, '_> {
         let at = restorer.target_of(&folder.child(&entry.name));
         let metadata = restorer.metadata_of(entry);
         let placed = restorer.target.make_symlink(&at, link_target, &metadata);
-        restorer.settle(&at, placed)
+        restorer.report.settled(&at, placed)
     }
 
     fn leave(&mut self, path: &FolderPath, entry: &ImageEntry) -> Result<()> {
@@ -167,7 +167,7 @@ impl Visit for Finishing<'_, '_> {
                 restorer.report.not_applied(&at, &losses);
                 Ok(())
             }
-            Err(error) => restorer.tolerate(&at, &error),
+            Err(error) => restorer.report.tolerate(&at, error),
         }
     }
 
@@ -202,7 +202,7 @@ impl Restorer<'_> {
                 self.report.collision(at, &placed);
                 self.report.restored();
             }
-            Err(error) => self.tolerate(at, &error)?,
+            Err(error) => self.report.tolerate(at, error)?,
         }
         Ok(())
     }
@@ -216,7 +216,7 @@ impl Restorer<'_> {
         let metadata = self.metadata_of(entry);
         let node = entry.shown().node;
         let placed = self.target.make_special(at, &node, &metadata);
-        self.settle(at, placed)
+        self.report.settled(at, placed)
     }
 
     fn make_file(
@@ -232,10 +232,10 @@ impl Restorer<'_> {
         match self.copy(image, &folder.child(&entry.name), entry, at) {
             Ok(placed) => {
                 self.remember(entry, at);
-                self.report_file(entry, at, placed);
+                self.report.placed(at, placed, file_len(entry));
                 Ok(())
             }
-            Err(error) => self.tolerate(at, &error),
+            Err(error) => self.report.tolerate(at, error),
         }
     }
 
@@ -249,7 +249,8 @@ impl Restorer<'_> {
                 Ok(false)
             }
             placed => {
-                self.settle(at, placed.map(|placed| placed.map(|()| Vec::new())))?;
+                self.report
+                    .settled(at, placed.map(|placed| placed.map(|()| Vec::new())))?;
                 Ok(true)
             }
         }
@@ -290,42 +291,12 @@ impl Restorer<'_> {
             file.finish(&metadata)
         })
     }
+}
 
-    fn report_file(&self, entry: &ImageEntry, at: &TreePath, placed: Placed<Vec<NotApplied>>) {
-        self.report.collision(at, &placed);
-        match (placed.into_item(), entry.node()) {
-            (Some(losses), ImageNode::File { len }) => {
-                self.report.not_applied(at, &losses);
-                self.report.restored_file(*len);
-            }
-            _ => self.report.skipped(),
-        }
-    }
-
-    fn settle(&self, at: &TreePath, placed: Result<Placed<Vec<NotApplied>>>) -> Result<()> {
-        match placed {
-            Ok(placed) => {
-                self.report.collision(at, &placed);
-                match placed.into_item() {
-                    Some(losses) => {
-                        self.report.not_applied(at, &losses);
-                        self.report.restored();
-                    }
-                    None => self.report.skipped(),
-                }
-                Ok(())
-            }
-            Err(error) => self.tolerate(at, &error),
-        }
-    }
-
-    /// An error costs this entry; one that all would meet ends the restore.
-    fn tolerate(&self, at: &TreePath, error: &Error) -> Result<()> {
-        if is_fatal(error) {
-            return Err(error.repeated());
-        }
-        self.report.failed(at, error);
-        Ok(())
+fn file_len(entry: &ImageEntry) -> Option<u64> {
+    match entry.node() {
+        ImageNode::File { len } => Some(*len),
+        _ => None,
     }
 }
 
