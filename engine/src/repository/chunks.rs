@@ -131,6 +131,7 @@ impl<'r> ChunkReader<'r> {
     }
 
     /// Finds what was stored since this reader began: for one that outlives snapshots.
+    #[cfg(feature = "fuse")]
     pub(crate) fn look_again(&self) -> Result<()> {
         self.known.look_again(self.repository)
     }

@@ -130,6 +130,7 @@ impl<'r> Generations<'r> {
     }
 
     /// Looks again, whatever was looked for before: for what was committed meanwhile.
+    #[cfg(feature = "fuse")]
     pub(crate) fn look_again(&self, repository: &Repository) -> Result<()> {
         self.look(repository, &mut self.looking.lock())
     }
