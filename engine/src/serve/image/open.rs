@@ -119,11 +119,7 @@ impl Image {
     /// # Errors
     /// `NotFound` if there is none; else why it cannot be read.
     pub fn entry(&mut self, path: &FolderPath) -> Result<ImageEntry> {
-        let depth = path.components().count();
-        if depth > IMAGE_DEPTH_LIMIT {
-            let detail = format!("is deeper than {IMAGE_DEPTH_LIMIT} folders");
-            return Err(self.error(path, ErrorKind::LimitExceeded, detail));
-        }
+        self.check_depth(path)?;
         let (mut at, mut name) = (FolderPath::root(), Vec::new());
         let mut found = self.ask(&at, |reader| reader.root())?;
         for component in path.components() {
@@ -302,6 +298,15 @@ impl Image {
             _ => "is not a folder",
         };
         self.error(path, ErrorKind::NotFound, detail.to_owned())
+    }
+
+    /// Refuses a path of more names than any walk should have.
+    pub(super) fn check_depth(&self, path: &FolderPath) -> Result<()> {
+        if path.components().count() <= IMAGE_DEPTH_LIMIT {
+            return Ok(());
+        }
+        let detail = format!("is deeper than {IMAGE_DEPTH_LIMIT} folders");
+        Err(self.error(path, ErrorKind::LimitExceeded, detail))
     }
 
     pub(super) fn error(&self, path: &FolderPath, kind: ErrorKind, detail: String) -> Error {
