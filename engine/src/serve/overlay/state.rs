@@ -1,10 +1,11 @@
-//! The file `state`: what an overlay lies over, in lines that a person can read.
+//! The file `state`: what an overlay lies over, in lines that a person can read; the name of the
+//! volume, `disk0/p2` here, is any bytes and so in hexadecimal digits.
 //!
 //! ```text
 //! blockstore overlay 1
 //! repository 3fa1...
 //! snapshot 91c2...
-//! volume disk0/p2
+//! volume 6469736b302f7032
 //! length 12345
 //! boot 8d0e...
 //! checksum 77ab...
