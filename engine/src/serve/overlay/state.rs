@@ -28,7 +28,7 @@ pub struct OverlayBase {
 
 /// What the file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct State {
+pub(crate) struct State {
     pub(super) of: OverlayBase,
     /// Length of the view below.
     pub(super) len: u64,
@@ -37,7 +37,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         let body = format!(
             "{MAGIC}\nrepository {}\nsnapshot {}\nvolume {}\nlength {}\nboot {}\n",
             self.of.repository,
@@ -50,7 +50,7 @@ impl State {
         format!("{body}checksum {checksum}\n")
     }
 
-    pub(super) fn decode(text: &[u8]) -> Decoded<Self> {
+    pub(crate) fn decode(text: &[u8]) -> Decoded<Self> {
         let text = std::str::from_utf8(text).map_err(|_| DecodeError::Malformed("no text"))?;
         let body_end = text.rfind("checksum ").ok_or(DecodeError::Truncated)?;
         let (body, last) = text.split_at(body_end);

@@ -5,6 +5,7 @@ mod fat;
 mod links;
 mod made;
 mod restored;
+mod samples;
 
 use std::collections::BTreeMap;
 use std::ops::Range;

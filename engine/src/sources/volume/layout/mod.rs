@@ -17,6 +17,7 @@ pub(crate) mod fields;
 mod gpt;
 mod guid;
 pub(crate) mod hints;
+pub(crate) mod lvm;
 mod mbr;
 mod ntfs_record;
 mod order;
@@ -28,6 +29,7 @@ mod window;
 pub(crate) use crc32::crc32;
 pub use guid::Guid;
 pub use hints::{HintIter, HintOptions, HintProblem, Hints, has_hints};
+pub use lvm::{LogicalVolume, Piece};
 pub use probe::{FileSystem, FileSystemKind, probe};
 pub use table::{read_layout, read_table};
 
