@@ -105,8 +105,16 @@ mod tests {
             ("disk0/p3/", "disk0/p3", LogicalPart::Group(None)),
             ("disk0/p3/vg0", "disk0/p3", group("vg0")),
             ("disk1/vg0/", "disk1", group("vg0")),
-            ("disk1/vg0/a", "disk1", LogicalPart::Volume(name("vg0", "a"))),
-            ("disk0/p3/vg0/a", "disk0/p3", LogicalPart::Volume(name("vg0", "a"))),
+            (
+                "disk1/vg0/a",
+                "disk1",
+                LogicalPart::Volume(name("vg0", "a")),
+            ),
+            (
+                "disk0/p3/vg0/a",
+                "disk0/p3",
+                LogicalPart::Volume(name("vg0", "a")),
+            ),
         ] {
             let found = select_logical(&snapshot, path.as_bytes()).unwrap().unwrap();
             assert_eq!(found.member.name(), member.as_bytes(), "{path}");
@@ -127,8 +135,19 @@ mod tests {
             assert_eq!(item.path.as_entry().to_bytes(), inner.as_bytes());
             assert_eq!(select_logical(&snapshot, path.as_bytes()).unwrap(), None);
         }
-        for path in ["", "disk0", "disk0/p3", "disk1", "disk0/p1/vg0/a", "config/a/b"] {
-            assert_eq!(select_logical(&snapshot, path.as_bytes()).unwrap(), None, "{path}");
+        for path in [
+            "",
+            "disk0",
+            "disk0/p3",
+            "disk1",
+            "disk0/p1/vg0/a",
+            "config/a/b",
+        ] {
+            assert_eq!(
+                select_logical(&snapshot, path.as_bytes()).unwrap(),
+                None,
+                "{path}"
+            );
         }
         assert!(select_logical(&snapshot, b"disk0/p2/vg0").is_err());
     }

@@ -47,6 +47,12 @@ impl SelectedVolume<'_> {
         }
     }
 
+    /// True if its bytes can be taken by themselves.
+    pub fn is_whole(&self) -> bool {
+        let part = self.partition;
+        part.is_none_or(|partition| is_whole(partition, self.root.bytes))
+    }
+
     /// True for a physical volume of LVM2.
     pub fn is_physical(&self) -> bool {
         self.held().is_some_and(|held| held.kind == PHYSICAL_VOLUME)

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::snapshot::{Root, RootType, Snapshot};
-use crate::operations::select_volume::{SelectedVolume, is_whole};
+use crate::operations::select_volume::SelectedVolume;
 use crate::operations::walk;
 use crate::serve::image::medium::Probed;
 use crate::serve::library::Library;
@@ -49,10 +49,10 @@ fn members_in(index: usize, root: &Root) -> Vec<SelectedVolume<'_>> {
     };
     let layout = root.volume.as_ref().map(|volume| &volume.layout);
     let partitions = layout.map_or(&[][..], |layout| &layout.partitions);
-    let whole_ones = partitions.iter().filter(|one| is_whole(one, root.bytes));
-    let parts = whole_ones.map(|one| selected(Some(one)));
-    let parts = std::iter::once(selected(None)).chain(parts);
-    parts.filter(SelectedVolume::is_physical).collect()
+    let parts = partitions.iter().map(|one| selected(Some(one)));
+    let all = std::iter::once(selected(None)).chain(parts);
+    all.filter(|one| one.is_physical() && one.is_whole())
+        .collect()
 }
 
 impl Group {
@@ -113,20 +113,41 @@ impl Group {
         [&self.name, self.group.name.as_bytes(), volume].join(&b'/')
     }
 
+    /// Refuses a name that is not that of the group.
+    ///
+    /// # Errors
+    /// `NotFound`, with what there is.
+    pub fn check_name(&self, name: &[u8]) -> Result<()> {
+        if name == self.group.name.as_bytes() {
+            return Ok(());
+        }
+        let place = walk::place(&[&self.name, name].join(&b'/'));
+        let detail = format!("is not there: {}", self.listing());
+        Err(Error::new(ErrorKind::NotFound, place, detail))
+    }
+
+    /// The logical volume of this name.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none, with what there is.
+    pub fn volume(&self, group: &[u8], volume: &[u8]) -> Result<&LogicalVolume> {
+        self.check_name(group)?;
+        self.group.volume(volume).ok_or_else(|| {
+            let place = walk::place(&self.path_of(volume));
+            let detail = format!("is not there: {}", self.listing());
+            Error::new(ErrorKind::NotFound, place, detail)
+        })
+    }
+
     /// The bytes of a logical volume.
     ///
     /// # Errors
     /// `NotFound` if there is none of this name, or a physical volume that it lies on is not in the
     /// snapshot; `Unsupported` if it is not linear; `Damaged` if it lies outside of what it lies on.
     pub fn view(&self, group: &[u8], volume: &[u8]) -> Result<Arc<dyn View>> {
-        let path = [&self.name, group, volume].join(&b'/');
-        let refused = |kind, detail: String| Error::new(kind, walk::place(&path), detail);
-        let found = self.group.volume(volume);
-        let found = found.filter(|_| group == self.group.name.as_bytes());
-        let Some(found) = found else {
-            let detail = format!("is not there: {}", self.listing());
-            return Err(refused(ErrorKind::NotFound, detail));
-        };
+        let found = self.volume(group, volume)?;
+        let refused =
+            |kind, detail: String| Error::new(kind, walk::place(&self.path_of(volume)), detail);
         let pieces = found.pieces.as_ref().map_err(|what| {
             let detail =
                 format!("is not readable here: {what}; restore all of its disks and open it there");

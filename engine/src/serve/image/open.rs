@@ -353,13 +353,24 @@ fn open_reader(kind: FileSystemKind, medium: &Rc<Medium>) -> Result<Box<dyn File
 fn instead(kind: FileSystemKind) -> String {
     use FileSystemKind as Kind;
     let (what, todo) = match kind {
-        Kind::Luks1 | Kind::Luks2 | Kind::BitLocker => ("is encrypted", "unlock it there"),
+        Kind::Luks1 | Kind::Luks2 | Kind::BitLocker => (
+            "is encrypted and cannot be read without its key",
+            "unlock it there",
+        ),
         Kind::Swap => return "holds swap space (swap), which has no files".to_owned(),
-        Kind::Lvm2 | Kind::MdRaid => (
+        Kind::Lvm2 => {
+            return "holds a physical volume (lvm2_member): name a logical volume behind it, as \
+                    GROUP/VOLUME/, of those that ls lists"
+                .to_owned();
+        }
+        Kind::MdRaid | Kind::Zfs => (
             "is one part of several that make a volume",
-            "put it together there",
+            "put it together there with the others",
         ),
         _ => ("has no reader yet", "mount it there"),
     };
-    format!("holds {kind}, which {what}: restore the volume to a file or a device, and {todo}")
+    format!(
+        "holds {kind}, which {what}: restore the volume to a file or a device, or serve it as a \
+         disk, and {todo}"
+    )
 }

@@ -183,9 +183,9 @@ impl Reading<'_> {
                 kind => format!("{kind} volume"),
             });
         }
-        let stripes = segment.count("stripe_count")?;
-        let [Value::Text(member), Value::Number(first)] = segment.list("stripes") else {
-            return Err(format!("volume of {stripes} stripes"));
+        let stripes = segment.list("stripes");
+        let [Value::Text(member), Value::Number(first)] = stripes else {
+            return Err(format!("volume of {} stripes", stripes.len() / 2));
         };
         let index = self.by_name.get(*member).copied();
         let index = index.ok_or_else(|| format!("volume on {member}, which is being moved"))?;

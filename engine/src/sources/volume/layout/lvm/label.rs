@@ -35,11 +35,9 @@ const CHECKSUM_START: u32 = 0xf597_a6cf;
 pub(super) fn texts(window: Window<'_>) -> Told<Vec<Told<Vec<u8>>>> {
     let head = window.bytes_up_to(0, LABEL_SECTORS * SECTOR_LEN);
     let head = head.map_err(|error| format!("has a label that cannot be read: {error}"))?;
-    let sectors = head.as_chunks::<SECTOR_LEN>().0;
-    let mut labels = sectors.iter().filter(|sector| is_label(*sector));
-    let label = labels
-        .next()
-        .ok_or("has no label of LVM2 whose checksum is right")?;
+    let mut sectors = head.as_chunks::<SECTOR_LEN>().0.iter().zip(0..);
+    let label = sectors.find(|(sector, number)| is_label(*sector, *number));
+    let (label, _) = label.ok_or("has no label of LVM2 whose checksum is right")?;
     let areas = areas(label).ok_or("has a label of LVM2 that makes no sense")?;
     Ok(areas
         .into_iter()
@@ -47,8 +45,9 @@ pub(super) fn texts(window: Window<'_>) -> Told<Vec<Told<Vec<u8>>>> {
         .collect())
 }
 
-fn is_label(sector: &[u8]) -> bool {
+fn is_label(sector: &[u8], number: u64) -> bool {
     has(sector, 0, LABEL_MAGIC)
+        && u64_at(sector, 8) == Some(number)
         && has(sector, 24, LABEL_KIND)
         && u32_at(sector, 16) == Some(checksum(&sector[LABEL_CHECKED_AT..]))
 }

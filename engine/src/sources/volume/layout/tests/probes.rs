@@ -203,6 +203,44 @@ fn encrypted_volumes_are_recognized() {
 }
 
 #[test]
+fn members_of_zfs_pools_are_recognized_by_the_list_in_their_label() {
+    let text = |bytes: &mut Vec<u8>, text: &[u8]| {
+        bytes.extend((text.len() as u32).to_be_bytes());
+        bytes.extend(text);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+    };
+    let pair = |name: &[u8], kind: u32, value: &[u8]| {
+        let mut bytes = vec![0; 8];
+        text(&mut bytes, name);
+        bytes.extend(kind.to_be_bytes());
+        bytes.extend(1_u32.to_be_bytes());
+        match kind {
+            9 => text(&mut bytes, value),
+            _ => bytes.extend(value),
+        }
+        let len = bytes.len() as u32;
+        bytes[..4].copy_from_slice(&len.to_be_bytes());
+        bytes
+    };
+    let list = [
+        vec![1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        pair(b"version", 8, &5000_u64.to_be_bytes()),
+        pair(b"name", 9, b"tank"),
+        pair(b"pool_guid", 8, &12_345_678_901_u64.to_be_bytes()),
+        vec![0; 8],
+    ];
+    let list = list.concat();
+    let mut image = Image(vec![0; MIB as usize]);
+    image.0[16 << 10..][..list.len()].copy_from_slice(&list);
+    let found = image.layout().file_system.unwrap();
+    assert_eq!(found.kind, FileSystemKind::Zfs);
+    assert_eq!(found.label.as_deref(), Some("tank"));
+    assert_eq!(found.uuid.as_deref(), Some("12345678901"));
+    image.0[(16 << 10) + 24] ^= 1; // a letter of the first name
+    assert_eq!(image.layout().file_system, None);
+}
+
+#[test]
 fn members_of_groups_and_raids_are_recognized() {
     use FileSystemKind as Kind;
     let mut image = Image(vec![0; MIB as usize]);
