@@ -26,6 +26,20 @@ pub enum LogicalPart {
     Volume(LogicalName),
 }
 
+impl SelectedLogical<'_> {
+    /// As it is typed: `disk0/p3/vg0/root`. Raw bytes.
+    pub fn name(&self) -> Vec<u8> {
+        let member = self.member.name();
+        match &self.part {
+            LogicalPart::Group(None) => member,
+            LogicalPart::Group(Some(group)) => [&member, group].map(Vec::as_slice).join(&b'/'),
+            LogicalPart::Volume(LogicalName { group, volume }) => {
+                [&member, group, volume].map(Vec::as_slice).join(&b'/')
+            }
+        }
+    }
+}
+
 /// Finds the group or the logical volume that `path` means, as far as names go. Gives `None` where
 /// it means neither.
 ///
@@ -119,6 +133,7 @@ mod tests {
             let found = select_logical(&snapshot, path.as_bytes()).unwrap().unwrap();
             assert_eq!(found.member.name(), member.as_bytes(), "{path}");
             assert_eq!(found.part, part, "{path}");
+            assert_eq!(found.name(), path.trim_end_matches('/').as_bytes());
             assert_eq!(select_item(&snapshot, path.as_bytes()).unwrap(), None);
         }
     }

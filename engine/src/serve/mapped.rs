@@ -103,3 +103,97 @@ impl View for MappedView {
         Ok(pieces)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operations::map_volume::RangeKind;
+    use crate::testing::random::Random;
+
+    /// Bytes of which those that are zero are a hole.
+    struct Bytes(Vec<u8>);
+
+    impl View for Bytes {
+        fn len(&self) -> u64 {
+            self.0.len() as u64
+        }
+
+        fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+            let at = offset as usize;
+            out.copy_from_slice(&self.0[at..at + out.len()]);
+            Ok(())
+        }
+
+        fn map(&self, range: Range<u64>, pieces_max: usize) -> Result<Vec<MappedRange>> {
+            let bytes = &self.0[range.start as usize..range.end as usize];
+            let mut at = range.start;
+            let runs = bytes.chunk_by(|left, right| (*left == 0) == (*right == 0));
+            let pieces = runs.take(pieces_max).map(|run| {
+                let (start, is_hole) = (at, run[0] == 0);
+                at += run.len() as u64;
+                MappedRange {
+                    range: start..at,
+                    kind: if is_hole {
+                        RangeKind::Hole
+                    } else {
+                        RangeKind::Data
+                    },
+                    chunk: None,
+                }
+            });
+            Ok(pieces.collect())
+        }
+    }
+
+    /// Random ranges of two views, and the bytes that they are.
+    fn sample(random: &mut Random) -> (MappedView, Bytes) {
+        let views = [0, 1].map(|_| {
+            let bytes = (0..200).map(|at| u8::from(random.below(at % 9 + 1) > 1));
+            Bytes(bytes.collect())
+        });
+        let [first, second] = views.map(Arc::new);
+        let (mut mapped, mut bytes) = (MappedView::default(), Vec::new());
+        for _ in 0..6 {
+            let view = if random.one_in(2) { &first } else { &second };
+            let start = random.below(200);
+            let end = start + random.below(201 - start);
+            let shared: Arc<dyn View> = Arc::<Bytes>::clone(view);
+            assert!(mapped.push(&shared, start as u64..end as u64));
+            bytes.extend(&view.0[start..end]);
+        }
+        (mapped, Bytes(bytes))
+    }
+
+    #[test]
+    fn every_range_is_read_and_mapped_as_that_of_the_bytes_one_behind_the_other() {
+        let mut random = Random::new(11);
+        for _ in 0..50 {
+            let (mapped, bytes) = sample(&mut random);
+            let len = bytes.0.len();
+            assert_eq!(mapped.len(), len as u64);
+            for _ in 0..50 {
+                let start = random.below(len + 1);
+                let end = start + random.below(len + 1 - start);
+                let mut read = vec![9; end - start];
+                mapped.read_at(start as u64, &mut read).unwrap();
+                assert!(read == bytes.0[start..end]);
+                let range = start as u64..end as u64;
+                let pieces_max = 1 + random.below(5);
+                let expected = bytes.map(range.clone(), pieces_max).unwrap();
+                assert_eq!(mapped.map(range, pieces_max).unwrap(), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_outside_is_refused() {
+        let view: Arc<dyn View> = Arc::new(Bytes(vec![1; 10]));
+        let mut mapped = MappedView::default();
+        assert!(!mapped.push(&view, 5..11) && mapped.is_empty());
+        assert!(mapped.push(&view, 5..10) && mapped.push(&view, 0..2));
+        let error = mapped.read_at(6, &mut [0; 2]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(mapped.map(0..8, 1).is_err());
+        assert!(mapped.read_at(7, &mut []).is_ok());
+    }
+}

@@ -23,6 +23,8 @@ pub mod files;
 pub mod folder;
 mod frames;
 pub mod groups;
+#[cfg(test)]
+mod groups_tests;
 pub mod image;
 pub mod library;
 mod losses;
