@@ -2,7 +2,8 @@
 //!
 //! - [`read_layout`] reads the partition table (GPT, MBR) and recognizes what each partition holds;
 //! - [`Hints::collect`] walks the file systems it has readers for and gives the offsets at which
-//!   files begin and end, so that a chunker may cut there and find what was stored as files.
+//!   files begin and end, so that a chunker may cut there and find what was stored as files;
+//! - `lvm` says where the logical volumes of a volume group lie.
 //!
 //! All of it is read from bytes that somebody else wrote: lengths are checked before anything is
 //! allocated, chains have an end, work is bounded by the length of the volume, and what makes no

@@ -204,29 +204,32 @@ fn encrypted_volumes_are_recognized() {
 
 #[test]
 fn members_of_zfs_pools_are_recognized_by_the_list_in_their_label() {
+    // The high byte goes first.
+    let word = |number: u32| number.swap_bytes().to_le_bytes();
+    let number = |number: u64| number.swap_bytes().to_le_bytes();
     let text = |bytes: &mut Vec<u8>, text: &[u8]| {
-        bytes.extend((text.len() as u32).to_be_bytes());
+        bytes.extend(word(text.len() as u32));
         bytes.extend(text);
         bytes.resize(bytes.len().next_multiple_of(4), 0);
     };
     let pair = |name: &[u8], kind: u32, value: &[u8]| {
         let mut bytes = vec![0; 8];
         text(&mut bytes, name);
-        bytes.extend(kind.to_be_bytes());
-        bytes.extend(1_u32.to_be_bytes());
+        bytes.extend(word(kind));
+        bytes.extend(word(1));
         match kind {
             9 => text(&mut bytes, value),
             _ => bytes.extend(value),
         }
-        let len = bytes.len() as u32;
-        bytes[..4].copy_from_slice(&len.to_be_bytes());
+        let len = word(bytes.len() as u32);
+        bytes[..4].copy_from_slice(&len);
         bytes
     };
     let list = [
         vec![1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
-        pair(b"version", 8, &5000_u64.to_be_bytes()),
+        pair(b"version", 8, &number(5000)),
         pair(b"name", 9, b"tank"),
-        pair(b"pool_guid", 8, &12_345_678_901_u64.to_be_bytes()),
+        pair(b"pool_guid", 8, &number(12_345_678_901)),
         vec![0; 8],
     ];
     let list = list.concat();
