@@ -167,11 +167,11 @@ impl Search<'_> {
         report: &mut FindReport,
     ) -> Result<(), Failure> {
         match failure {
-            Failure::Engine(error) if is_told_alone(error.kind()) => {
+            Failure::Engine(error) if error.kind() == ErrorKind::Unsupported => {
                 self.output.note(&format!("not searched: {error}"));
                 Ok(())
             }
-            Failure::Engine(error) if error.kind() == ErrorKind::Damaged => {
+            Failure::Engine(error) if is_one_loss(error.kind()) => {
                 report.problems += 1;
                 self.progress.problem(&Problem {
                     kind: ProblemKind::Unreadable,
@@ -200,9 +200,9 @@ impl Search<'_> {
     }
 }
 
-/// What is not searched, and is nothing wrong: what has no reader, and what lies on another disk.
-fn is_told_alone(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Unsupported | ErrorKind::NotFound)
+/// What costs one file system of the search: damage, and a disk of a volume group that is not there.
+fn is_one_loss(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Damaged | ErrorKind::NotFound)
 }
 
 /// What of a snapshot may hold a file system: partitions, and volumes without any.

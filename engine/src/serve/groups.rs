@@ -6,6 +6,7 @@
 //! Deliberately absent: groups whose members lie in several snapshots, and logical volumes inside
 //! logical volumes.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::serve::image::medium::Probed;
 use crate::serve::library::Library;
 use crate::serve::mapped::MappedView;
 use crate::serve::view::View;
-use crate::sources::volume::layout::lvm::{VolumeGroup, read_group};
+use crate::sources::volume::layout::lvm::{Member, VolumeGroup, read_group};
 use crate::sources::volume::layout::{FileSystem, LogicalVolume, probe};
 
 /// Logical volumes that an error names.
@@ -76,16 +77,14 @@ impl Group {
             let detail = "is a physical volume of LVM2 that says of no volume group";
             Error::new(ErrorKind::NotFound, walk::place(&name), detail)
         })?;
-        let mut members = Vec::new();
-        for member in &group.members {
-            let mut found = self::members(snapshot).into_iter();
-            let is_it = |one: &SelectedVolume<'_>| {
-                one.held().and_then(|held| held.uuid.as_ref()) == Some(&member.id)
-            };
-            let found = found.find(is_it);
-            let view = found.map(|found| view_of(library, &found)).transpose()?;
-            members.push(view);
-        }
+        let there = members(snapshot).into_iter();
+        let by_id = |one: SelectedVolume<'_>| Some((one.held()?.uuid.clone()?, one));
+        let there: HashMap<_, _> = there.filter_map(by_id).collect();
+        let view_of = |member: &Member| {
+            let found = there.get(&member.id);
+            found.map(|found| view_of(library, found)).transpose()
+        };
+        let members = group.members.iter().map(view_of).collect::<Result<_>>()?;
         Ok(Self {
             name,
             group,

@@ -23,8 +23,8 @@ use crate::sources::volume::layout::window::Window;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use label::checksum;
 
-pub(crate) use group::VolumeGroup;
 pub use group::{LogicalVolume, Piece};
+pub(crate) use group::{Member, VolumeGroup};
 
 /// What is wrong with the metadata of a group, as the rest of a sentence: `has ..`.
 pub(crate) type Told<T> = Result<T, String>;
