@@ -78,8 +78,8 @@ impl Group {
             Error::new(ErrorKind::NotFound, walk::place(&name), detail)
         })?;
         let there = members(snapshot).into_iter();
-        let by_id = |one: SelectedVolume<'_>| Some((one.held()?.uuid.clone()?, one));
-        let there: HashMap<_, _> = there.filter_map(by_id).collect();
+        let there = there.filter_map(|one| Some((one.held()?.uuid.clone()?, one)));
+        let there: HashMap<_, _> = there.collect();
         let view_of = |member: &Member| {
             let found = there.get(&member.id);
             found.map(|found| view_of(library, found)).transpose()
