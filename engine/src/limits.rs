@@ -177,6 +177,15 @@ pub const IMAGE_FOLDERS_MAX: usize = 4 << 20;
 /// Most blocks of a journal inside a volume: 4 GiB of the usual length.
 pub const IMAGE_JOURNAL_BLOCKS_MAX: u64 = 1 << 20;
 
+// --- volume groups inside a volume --------------------------------------------------------
+
+/// Longest metadata of a volume group of LVM2, bytes: tools set aside 1 MiB.
+pub const LVM_TEXT_LEN_MAX: u64 = 8 * MIB as u64;
+/// Deepest section of it; tools write 4.
+pub const LVM_DEPTH_LIMIT: usize = 8;
+/// Most names and values in it.
+pub const LVM_VALUES_MAX: usize = 1 << 18;
+
 // --- keys ---------------------------------------------------------------------------------
 
 /// Most key slots: each costs one Argon2 run to try.

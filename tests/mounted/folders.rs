@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
 
@@ -27,16 +28,22 @@ fn i1_a_mounted_snapshot_is_the_folder_with_everything_about_it() {
         return;
     }
     let workspace = Workspace::new();
-    let source = workspace.folder("source");
-    generate(&source, 21).unwrap();
-    let repository = TestRepository::init(&workspace);
-    let taken = repository.snapshot(&[&source]);
-    let mount = mounted(&workspace, &repository, &taken);
+    let (source, mount) = generated(&workspace, 21);
     Comparer::default().assert_equal(&source, mount.path());
     // What tools go by that copy: how often a file is named, and what it takes.
     assert_same_counts(&source, mount.path());
     mount.end().expect_code(0);
     assert!(!fuse::is_mounted(&point(&workspace)));
+}
+
+/// A folder of this seed, and a mount of a snapshot of it.
+fn generated(workspace: &Workspace, seed: u64) -> (PathBuf, Snapshots) {
+    let source = workspace.folder("source");
+    generate(&source, seed).unwrap();
+    let repository = TestRepository::init(workspace);
+    let taken = repository.snapshot(&[&source]);
+    let mount = mounted(workspace, &repository, &taken);
+    (source, mount)
 }
 
 /// Link counts of all but folders, and whether a file has holes.
@@ -64,11 +71,7 @@ fn i1_an_archive_of_a_mounted_snapshot_is_that_of_the_folder() {
         return;
     }
     let workspace = Workspace::new();
-    let source = workspace.folder("source");
-    generate(&source, 22).unwrap();
-    let repository = TestRepository::init(&workspace);
-    let taken = repository.snapshot(&[&source]);
-    let mount = mounted(&workspace, &repository, &taken);
+    let (source, mount) = generated(&workspace, 22);
     let archive = |folder: &Path, name: &str| {
         let path = workspace.join(name);
         let tar = Command::new("tar")
@@ -126,6 +129,14 @@ fn below_root(path: &Path) -> &Path {
     path.strip_prefix("/").unwrap()
 }
 
+fn cat_as_nobody(path: &Path) -> Outcome {
+    let number = NOBODY.to_string();
+    let ids = ["--reuid", &number, "--regid", &number, "--clear-groups"];
+    let mut cat = Command::new("setpriv");
+    cat.args(ids).arg("cat").arg(path);
+    Outcome::of(&cat.output().unwrap())
+}
+
 #[test]
 fn everything_belongs_to_whom_it_is_said_to_and_nobody_else_may_look() {
     if !fuse::is_there() || !is_root() {
@@ -138,20 +149,7 @@ fn everything_belongs_to_whom_it_is_said_to_and_nobody_else_may_look() {
     let repository = TestRepository::init(&workspace);
     let taken = repository.snapshot(&[&workspace.join("source")]);
     let number = NOBODY.to_string();
-    let read = |mount: &Snapshots, name: &str| {
-        let read = Command::new("setpriv")
-            .args([
-                "--reuid",
-                &number,
-                "--regid",
-                &number,
-                "--clear-groups",
-                "cat",
-            ])
-            .arg(mount.path().join(name))
-            .output();
-        Outcome::of(&read.unwrap()).code == 0
-    };
+    let read = |mount: &Snapshots, name: &str| cat_as_nobody(&mount.path().join(name)).code == 0;
     let words: [&dyn AsRef<std::ffi::OsStr>; 1] = [&taken.id];
     let mount = Snapshots::mount(&repository, &words, &point(&workspace));
     assert!(!read(&mount, "open"));
@@ -186,19 +184,8 @@ fn who_is_not_root_mounts_with_the_helper_program() {
     give_away(&point, NOBODY, NOBODY).unwrap();
     let nobody = repository.clone().as_nobody(&workspace);
     let mount = Snapshots::mount(&nobody, &[&"--no-cache", &taken.id], &point);
-    let number = NOBODY.to_string();
-    let read = Command::new("setpriv")
-        .args([
-            "--reuid",
-            &number,
-            "--regid",
-            &number,
-            "--clear-groups",
-            "cat",
-        ])
-        .arg(mount.path().join("file"))
-        .output();
-    assert_eq!(Outcome::of(&read.unwrap()).expect_code(0).stdout, "content");
+    let read = cat_as_nobody(&mount.path().join("file"));
+    assert_eq!(read.expect_code(0).stdout, "content");
     mount.end().expect_code(0);
     assert!(!fuse::is_mounted(&point));
 }

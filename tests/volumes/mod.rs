@@ -11,6 +11,7 @@ mod files;
 mod in_place;
 mod items;
 mod live;
+mod logical;
 mod nbd;
 mod served;
 

@@ -132,12 +132,14 @@ Examples:
   blockstore ls --repo /backup latest:/home/ana
   blockstore ls --repo /backup latest --recursive --null | xargs -0 -n1 echo
   blockstore ls --repo /backup latest:disk0/p2/etc --long
+  blockstore ls --repo /backup latest:disk0/p3/vg0/root/etc
 
 Names are printed with control characters, bytes that are no text, and backslashes escaped;
 with --null they are raw.")]
 pub(crate) struct LsArgs {
     /// A snapshot: its roots are listed; or an entry in it: a folder is listed with its children,
-    /// a volume LABEL with its partitions; or a file in a volume, LABEL/pN/PATH
+    /// a volume LABEL with its partitions; or a file in a volume, LABEL/pN/PATH, or in a logical
+    /// volume of LVM, LABEL/pN/GROUP/VOLUME/PATH
     #[arg(value_name = "SNAP[:PATH]")]
     pub(crate) location: Location,
     /// List folders below it too
@@ -162,7 +164,7 @@ Example:
 With --json the content still goes to standard output, and the object to standard error.")]
 pub(crate) struct CatArgs {
     /// A snapshot, and a file in it, or a volume LABEL, its partition LABEL/pN, or a file in that,
-    /// LABEL/pN/PATH
+    /// LABEL/pN/PATH; behind LVM LABEL/pN/GROUP/VOLUME, and the same with a PATH
     #[arg(value_name = "SNAP:PATH")]
     pub(crate) location: Location,
 }

@@ -121,7 +121,7 @@ fn exports(
         let name = String::from_utf8_lossy(&volume.name()).into_owned();
         let view = Arc::new(library.volume(volume.root, None)?);
         exports.push(NbdExport {
-            description: one.description(&volume),
+            description: one.description(volume.root.bytes),
             content: serve::writable(repository, one, view, &overlays.of(&name)?)?,
             bitmaps: Vec::new(),
             name,

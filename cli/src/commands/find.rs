@@ -1,5 +1,8 @@
 //! `find`: entries by their names, over snapshots, in folders and in volumes.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use blockstore::ErrorKind;
 use blockstore::format::entry::Entry;
 use blockstore::format::snapshot::{Root, RootType, Snapshot};
@@ -7,7 +10,7 @@ use blockstore::observe::{Observer, Problem, ProblemKind};
 use blockstore::operations::find::{FindReport, Pattern, find};
 use blockstore::operations::select_volume::{SelectedVolume, is_whole};
 use blockstore::repository::snapshots::{SnapshotList, list};
-use blockstore::serve::image;
+use blockstore::serve::image::{self, Image};
 
 use crate::args::FindArgs;
 use crate::commands::Context;
@@ -23,7 +26,7 @@ pub(super) fn run(context: &Context<'_>, args: &FindArgs) -> Result<Outcome, Fai
     let opened = context.open()?;
     let listed = list(&opened.repository)?;
     let snapshots = chosen(&listed, &args.snapshots)?;
-    let volumes = Volumes::open(context, opened.repository)?;
+    let volumes = Volumes::open(context, &Arc::new(opened.repository))?;
     let progress = context.progress()?;
     let search = Search {
         args,
@@ -87,9 +90,14 @@ impl Search<'_> {
     }
 
     fn volumes(&self, snapshot: &Snapshot, report: &mut FindReport) -> Result<(), Failure> {
+        let mut groups = BTreeSet::new();
         for volume in file_systems(snapshot) {
-            if let Err(failure) = self.volume(snapshot, &volume, report) {
-                self.tolerate(&volume, failure, report)?;
+            let searched = match volume.is_physical() {
+                true => self.group(snapshot, &volume, &mut groups, report),
+                false => self.volume(snapshot, &volume, report),
+            };
+            if let Err(failure) = searched {
+                self.tolerate(&volume.name(), failure, report)?;
             }
         }
         Ok(())
@@ -101,7 +109,45 @@ impl Search<'_> {
         volume: &SelectedVolume<'_>,
         report: &mut FindReport,
     ) -> Result<(), Failure> {
-        let mut image = self.volumes.image(volume)?;
+        let image = self.volumes.image(volume)?;
+        self.image(snapshot, image, report)
+    }
+
+    /// All volumes of a group, which is found by each of its members and searched once.
+    fn group(
+        &self,
+        snapshot: &Snapshot,
+        member: &SelectedVolume<'_>,
+        groups: &mut BTreeSet<String>,
+        report: &mut FindReport,
+    ) -> Result<(), Failure> {
+        let group = self.volumes.group(snapshot, member)?;
+        if !groups.insert(group.id().to_owned()) {
+            return Ok(());
+        }
+        for volume in group.volumes() {
+            let (name, path) = (
+                volume.name.as_bytes(),
+                group.path_of(volume.name.as_bytes()),
+            );
+            let view = group.view(group.name().as_bytes(), name);
+            let image = view.and_then(|view| Image::open(view, &path));
+            let searched = image
+                .map_err(Failure::from)
+                .and_then(|image| self.image(snapshot, image, report));
+            if let Err(failure) = searched {
+                self.tolerate(&path, failure, report)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn image(
+        &self,
+        snapshot: &Snapshot,
+        mut image: Image,
+        report: &mut FindReport,
+    ) -> Result<(), Failure> {
         let found = image::find(
             &mut image,
             self.pattern,
@@ -115,7 +161,7 @@ impl Search<'_> {
     /// What has no reader is named, what is damaged counts; the search goes on.
     fn tolerate(
         &self,
-        volume: &SelectedVolume<'_>,
+        name: &[u8],
         failure: Failure,
         report: &mut FindReport,
     ) -> Result<(), Failure> {
@@ -124,11 +170,11 @@ impl Search<'_> {
                 self.output.note(&format!("not searched: {error}"));
                 Ok(())
             }
-            Failure::Engine(error) if error.kind() == ErrorKind::Damaged => {
+            Failure::Engine(error) if is_one_loss(error.kind()) => {
                 report.problems += 1;
                 self.progress.problem(&Problem {
                     kind: ProblemKind::Unreadable,
-                    subject: volume.name(),
+                    subject: name.to_vec(),
                     detail: error.detail().to_owned(),
                 });
                 Ok(())
@@ -151,6 +197,11 @@ impl Search<'_> {
             self.output.line(&crate::render::escape::path(&location))
         }
     }
+}
+
+/// What costs one file system of the search: damage, and a disk of a volume group that is not there.
+fn is_one_loss(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Damaged | ErrorKind::NotFound)
 }
 
 /// What of a snapshot may hold a file system: partitions, and volumes without any.

@@ -9,6 +9,7 @@ use blockstore::operations::select_item::SelectedItem;
 use blockstore::operations::select_volume::SelectedVolume;
 use blockstore::repository::Repository;
 use blockstore::repository::chunks::ChunkReader;
+use blockstore::serve::groups::Group;
 use blockstore::serve::image::{self, Image};
 use blockstore::serve::library::Library;
 
@@ -23,14 +24,36 @@ use crate::render::json::LsSummary;
 pub(super) struct Volumes(Arc<Library>);
 
 impl Volumes {
-    pub(super) fn open(context: &Context<'_>, repository: Repository) -> Result<Self, Failure> {
-        Ok(Self(context.library(Arc::new(repository))?))
+    pub(super) fn open(
+        context: &Context<'_>,
+        repository: &Arc<Repository>,
+    ) -> Result<Self, Failure> {
+        Ok(Self(context.library(Arc::clone(repository))?))
     }
 
     /// The file system that a volume or a partition holds.
     pub(super) fn image(&self, volume: &SelectedVolume<'_>) -> Result<Image, Failure> {
         let view = self.0.volume(volume.root, volume.part())?;
         Ok(Image::open(Arc::new(view), &volume.name())?)
+    }
+
+    /// The volume group that a physical volume belongs to.
+    pub(super) fn group(
+        &self,
+        snapshot: &Snapshot,
+        member: &SelectedVolume<'_>,
+    ) -> Result<Arc<Group>, Failure> {
+        Ok(Arc::new(Group::open(&self.0, snapshot, member)?))
+    }
+
+    /// The file system that an item lies in.
+    fn image_of(&self, snapshot: &Snapshot, item: &SelectedItem<'_>) -> Result<Image, Failure> {
+        let Some(name) = &item.logical else {
+            return self.image(&item.volume);
+        };
+        let group = self.group(snapshot, &item.volume)?;
+        let view = group.view(&name.group, &name.volume)?;
+        Ok(Image::open(view, &group.path_of(&name.volume))?)
     }
 
     /// Reads folders, and shares memory with the volumes.
@@ -43,12 +66,12 @@ impl Volumes {
 pub(super) fn ls(
     context: &Context<'_>,
     args: &LsArgs,
-    repository: Repository,
+    repository: &Arc<Repository>,
     snapshot: &Snapshot,
     item: &SelectedItem<'_>,
     each: &mut dyn FnMut(&Listed<'_>) -> Result<(), Failure>,
 ) -> Result<Outcome, Failure> {
-    let mut image = Volumes::open(context, repository)?.image(&item.volume)?;
+    let mut image = Volumes::open(context, repository)?.image_of(snapshot, item)?;
     let progress = context.progress()?;
     let report: ListReport = image::list(
         &mut image,
@@ -68,10 +91,11 @@ pub(super) fn ls(
 /// `cat` of a file in a volume.
 pub(super) fn cat(
     context: &Context<'_>,
-    repository: Repository,
+    repository: &Arc<Repository>,
+    snapshot: &Snapshot,
     item: &SelectedItem<'_>,
 ) -> Result<u64, Failure> {
-    let mut image = Volumes::open(context, repository)?.image(&item.volume)?;
+    let mut image = Volumes::open(context, repository)?.image_of(snapshot, item)?;
     let mut out = context.output;
     Ok(image::cat(&mut image, &item.path, &mut out)?)
 }
@@ -80,12 +104,13 @@ pub(super) fn cat(
 pub(super) fn restore(
     context: &Context<'_>,
     args: &RestoreArgs,
-    repository: Repository,
+    repository: &Arc<Repository>,
+    snapshot: &Snapshot,
     item: &SelectedItem<'_>,
     options: &RestoreOptions,
     progress: &Progress<'_>,
 ) -> Result<RestoreReport, Failure> {
-    let mut image = Volumes::open(context, repository)?.image(&item.volume)?;
+    let mut image = Volumes::open(context, repository)?.image_of(snapshot, item)?;
     for sentence in image.fidelity() {
         context
             .output

@@ -1,11 +1,15 @@
 //! `ls`: what is in a snapshot; of volumes see `ls_volumes`, of files in them `images`.
 
+use std::sync::Arc;
+
 use blockstore::operations::list::{Listed, list};
 use blockstore::operations::select_item::select_item;
+use blockstore::operations::select_logical::select_logical;
 use blockstore::repository::snapshots::find;
 
 use crate::args::LsArgs;
-use crate::commands::{Context, images, ls_volumes};
+use crate::commands::images::Volumes;
+use crate::commands::{Context, images, logical, ls_volumes};
 use crate::exit::{Failure, Outcome};
 use crate::output::{Output, through_engine};
 use crate::render::escape;
@@ -13,20 +17,28 @@ use crate::render::human;
 use crate::render::json::{EntryLine, LsSummary};
 
 pub(super) fn run(context: &Context<'_>, args: &LsArgs) -> Result<Outcome, Failure> {
-    let opened = context.open()?;
-    let snapshot = find(&opened.repository, &args.location.snapshot)?;
+    let repository = Arc::new(context.open()?.repository);
+    let snapshot = find(&repository, &args.location.snapshot)?;
     if let Some(item) = select_item(&snapshot, &args.location.path)? {
-        let repository = opened.repository;
-        return images::ls(context, args, repository, &snapshot, &item, &mut |listed| {
-            print(context.output, args, listed)
-        });
+        return images::ls(
+            context,
+            args,
+            &repository,
+            &snapshot,
+            &item,
+            &mut |listed| print(context.output, args, listed),
+        );
     }
-    if let Some(outcome) = ls_volumes::run(context, args, &snapshot)? {
+    if let Some(selected) = select_logical(&snapshot, &args.location.path)? {
+        let volumes = Volumes::open(context, &repository)?;
+        return logical::ls(context, args, &volumes, &snapshot, &selected);
+    }
+    if let Some(outcome) = ls_volumes::run(context, args, &repository, &snapshot)? {
         return Ok(outcome);
     }
     let progress = context.progress()?;
     let report = list(
-        &opened.repository,
+        &repository,
         &snapshot,
         &args.location.path,
         args.recursive,

@@ -15,6 +15,7 @@ mod forget;
 mod generate;
 mod images;
 mod init;
+mod logical;
 mod ls;
 mod ls_volumes;
 mod map;

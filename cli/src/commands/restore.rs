@@ -1,16 +1,18 @@
 //! `restore`: a snapshot, or a part of it, back into a folder; of a volume see `restore_volume`.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use blockstore::operations::restore::{RestoreOptions, restore};
 use blockstore::operations::select_item::select_item;
+use blockstore::operations::select_logical::select_logical;
 use blockstore::operations::select_volume::select_volume;
 use blockstore::pipeline::budget::Budget;
 use blockstore::repository::snapshots::find;
 use blockstore::targets::folder::{FolderTargetOptions, OnConflict, OwnerNames};
 
 use crate::args::{ConflictChoice, RestoreArgs, RestoreVolumeArgs, SparseChoice};
-use crate::commands::{Context, images, restore_volume, volumes};
+use crate::commands::{Context, images, logical, restore_volume, volumes};
 use crate::env;
 use crate::exit::{Failure, Outcome};
 use crate::render::human;
@@ -23,6 +25,9 @@ pub(super) fn run(context: &Context<'_>, args: &RestoreArgs) -> Result<Outcome, 
     let opened = context.open()?;
     let snapshot = find(&opened.repository, &args.location.snapshot)?;
     let item = select_item(&snapshot, &args.location.path)?;
+    if let Some(selected) = select_logical(&snapshot, &args.location.path)? {
+        return Err(logical::no_restore(&selected));
+    }
     if item.is_none()
         && let Some(part) = select_volume(&snapshot, &args.location.path)?
     {
@@ -36,9 +41,17 @@ pub(super) fn run(context: &Context<'_>, args: &RestoreArgs) -> Result<Outcome, 
     }
     let progress = context.progress()?;
     let (path, target) = (&args.location.path, &args.target);
-    let repository = opened.repository;
+    let repository = Arc::new(opened.repository);
     let report = match &item {
-        Some(item) => images::restore(context, args, repository, item, &options, &progress)?,
+        Some(item) => images::restore(
+            context,
+            args,
+            &repository,
+            &snapshot,
+            item,
+            &options,
+            &progress,
+        )?,
         None => restore(&repository, &snapshot, path, target, &options, &progress)?,
     };
     let problems = progress.finish();

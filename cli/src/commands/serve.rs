@@ -8,10 +8,13 @@ use std::time::Instant;
 
 use blockstore::format::snapshot::{RootType, Snapshot};
 use blockstore::operations::diff_volume::diff_volumes;
+use blockstore::operations::select_logical::{LogicalPart, SelectedLogical, select_logical};
 use blockstore::operations::select_volume::{SelectedVolume, select_volume};
 use blockstore::repository::Repository;
 use blockstore::repository::snapshots::find;
 use blockstore::serve::View;
+use blockstore::serve::groups::Group;
+use blockstore::serve::library::Library;
 use blockstore::serve::nbd::{DirtyRanges, NbdContent, NbdExport, NbdServer};
 use blockstore::serve::overlay::{Overlay, OverlayBase};
 
@@ -40,11 +43,15 @@ pub(super) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Outcome, Fa
     let library = context.library(Arc::clone(&repository))?;
     let mut exports = Vec::new();
     for (one, name) in chosen.iter().zip(names) {
+        if let Some(selected) = select_logical(&one.snapshot, &one.path)? {
+            exports.push(logical(args, &library, one, name, &selected)?);
+            continue;
+        }
         let volume = one.volume()?;
         let view = Arc::new(library.volume(volume.root, volume.part())?);
         exports.push(NbdExport {
             name,
-            description: one.description(&volume),
+            description: one.description(view.len()),
             content: content(args, &repository, one, view)?,
             bitmaps: bitmaps(&repository, args, &volume, &progress)?,
         });
@@ -65,7 +72,33 @@ pub(super) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Outcome, Fa
     Ok(Outcome::of_problems(report.problems.max(problems.count)))
 }
 
-/// A volume of a snapshot, or a partition, by its path in it.
+/// A logical volume: there is no manifest of it to compare, and an overlay would have no way back.
+fn logical(
+    args: &ServeNbdArgs,
+    library: &Arc<Library>,
+    chosen: &Chosen,
+    name: String,
+    selected: &SelectedLogical<'_>,
+) -> Result<NbdExport, Failure> {
+    let LogicalPart::Volume(wanted) = &selected.part else {
+        return Err(not_a_volume(&chosen.path));
+    };
+    if args.overlay.is_some() || !args.dirty_since.is_empty() {
+        let detail = "--overlay and --dirty-since are for volumes and partitions: a logical volume is \
+                      served as it is";
+        return Err(Failure::Usage(detail.to_owned()));
+    }
+    let group = Group::open(library, &chosen.snapshot, &selected.member)?;
+    let view = group.view(&wanted.group, &wanted.volume)?;
+    Ok(NbdExport {
+        name,
+        description: chosen.description(view.len()),
+        content: NbdContent::ReadOnly(view),
+        bitmaps: Vec::new(),
+    })
+}
+
+/// A volume of a snapshot, a partition or a logical volume, by its path in it.
 pub(super) struct Chosen {
     pub(super) snapshot: Arc<Snapshot>,
     path: Vec<u8>,
@@ -77,11 +110,18 @@ impl Chosen {
         found.ok_or_else(|| not_a_volume(&self.path))
     }
 
-    pub(super) fn description(&self, volume: &SelectedVolume<'_>) -> String {
-        let range = volume.range();
+    /// As it is typed.
+    fn name(&self) -> Result<Vec<u8>, Failure> {
+        match select_logical(&self.snapshot, &self.path)? {
+            Some(selected) => Ok(selected.name()),
+            None => Ok(self.volume()?.name()),
+        }
+    }
+
+    pub(super) fn description(&self, len: u64) -> String {
         format!(
             "{}, snapshot {} of {} at {}",
-            human::bytes(range.end - range.start),
+            human::bytes(len),
             human::short_id(&self.snapshot),
             escape::line(&self.snapshot.host),
             human::local_time(self.snapshot.ended),
@@ -157,8 +197,7 @@ fn names(args: &ServeNbdArgs, chosen: &[Chosen]) -> Result<Vec<String>, Failure>
     }
     let mut names = Vec::new();
     for one in chosen {
-        let name = one.volume()?.name();
-        names.push(String::from_utf8_lossy(&name).into_owned());
+        names.push(String::from_utf8_lossy(&one.name()?).into_owned());
     }
     if names.iter().collect::<BTreeSet<_>>().len() < names.len() {
         for (name, one) in names.iter_mut().zip(chosen) {

@@ -33,7 +33,7 @@ use serde_json::{Map, Value};
 pub(crate) use self::bench::BenchSummary;
 pub(crate) use self::mount::{MountLine, MountSummary};
 use self::ranges::LostBytes;
-pub(crate) use self::ranges::{DirtyRange, MapEntry, RangeLine, RootLine, VolumeLine};
+pub(crate) use self::ranges::{DirtyRange, LogicalLine, MapEntry, RangeLine, RootLine, VolumeLine};
 pub(crate) use self::retention::{ForgetSummary, ListedSnapshot, ProtectSummary, UndeleteSummary};
 pub(crate) use self::search::{FindSummary, FoundLine, VersionsSummary};
 pub(crate) use self::serve::{BootSummary, ListeningLine, ServeSummary};
@@ -899,6 +899,7 @@ mod tests {
             ("diff", value(RangeLine::of(b"\xff", &different))),
             ("diff", value(VolumeLine::of(&snapshot.roots[0], "added"))),
             ("ls", value(RootLine::of(&snapshot.roots[0]))),
+            ("ls", value(LogicalLine::of(&samples::logical_row()))),
             ("diff", value(DifferenceLine::of(&difference))),
             ("diff", value(DiffSummary::of(both, &diffed, &problems))),
             (

@@ -20,6 +20,8 @@ use blockstore::operations::forget::{ForgetReport, SecondThought};
 use blockstore::operations::merge::MergeReport;
 use blockstore::repository::retention::Until;
 
+use crate::render::volumes::LogicalRow;
+
 /// A snapshot with one root whose name is no text.
 pub(crate) fn snapshot() -> Snapshot {
     let begun = Timestamp {
@@ -223,5 +225,15 @@ pub(crate) fn problem() -> Problem {
         kind: ProblemKind::Unreadable,
         subject: b"/a\nb".to_vec(),
         detail: "permission denied".into(),
+    }
+}
+
+/// A logical volume.
+pub(crate) fn logical_row() -> LogicalRow {
+    LogicalRow {
+        path: b"disk0/p3/vg0/root".to_vec(),
+        len: 4096,
+        refused: Some("thin volume".to_owned()),
+        held: Some(("ext4".to_owned(), Some("root".to_owned()))),
     }
 }

@@ -5,7 +5,9 @@ use blockstore::format::volume::PartitionInfo;
 use blockstore::operations::diff_volume::{DiffVolumeReport, DifferentRange};
 use blockstore::operations::map_volume::{MapReport, MappedRange, RangeKind};
 use blockstore::operations::select_volume::SelectedVolume;
+use blockstore::serve::groups::Group;
 use blockstore::serve::nbd::NbdReport;
+use blockstore::sources::volume::layout::LogicalVolume;
 
 use crate::render::escape;
 use crate::render::table::{self, Align};
@@ -188,6 +190,55 @@ pub(crate) fn partitions(root: &Root, listed: &[&PartitionInfo]) -> Vec<String> 
         lines.extend(table::lines([Left, Right, Right, Left, Left, Left], &rows));
     }
     lines
+}
+
+/// A logical volume of LVM2, as it is listed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LogicalRow {
+    /// As a person types it, raw bytes.
+    pub(crate) path: Vec<u8>,
+    /// Bytes.
+    pub(crate) len: u64,
+    /// What it is instead, if it is not linear.
+    pub(crate) refused: Option<String>,
+    /// What it holds: the kind, and the label.
+    pub(crate) held: Option<(String, Option<String>)>,
+}
+
+impl LogicalRow {
+    pub(crate) fn of(group: &Group, volume: &LogicalVolume) -> Self {
+        let held = group.held_by(volume);
+        Self {
+            path: group.path_of(volume.name.as_bytes()),
+            len: volume.len,
+            refused: volume.pieces.as_ref().err().cloned(),
+            held: held.map(|held| (held.kind.to_string(), held.label)),
+        }
+    }
+}
+
+/// Logical volumes, a line each behind a heading; nothing if there are none.
+pub(crate) fn logical(rows: &[LogicalRow]) -> Vec<String> {
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let heading = ["logical volume", "size", "type", "file system", "name"].map(str::to_owned);
+    let row = |row: &LogicalRow| {
+        let (kind, label) = row.held.clone().unwrap_or_default();
+        let refused = row.refused.as_deref().unwrap_or("linear");
+        [
+            escape::path(&row.path),
+            bytes(row.len),
+            escape::line(refused),
+            escape::line(&kind),
+            escape::line(&label.unwrap_or_default()),
+        ]
+    };
+    let rows: Vec<_> = std::iter::once(heading)
+        .chain(rows.iter().map(row))
+        .collect();
+    use Align::{Left, Right};
+    table::lines([Left, Right, Left, Left, Left], &rows)
 }
 
 /// `disk0: 20.0 GiB, gpt, from /dev/sda`

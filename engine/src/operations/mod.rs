@@ -27,6 +27,7 @@ pub mod restore;
 pub mod restore_volume;
 pub mod select;
 pub mod select_item;
+pub mod select_logical;
 pub mod select_volume;
 pub mod snapshot;
 pub mod stats;

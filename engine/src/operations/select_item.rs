@@ -1,9 +1,10 @@
-//! What a person means by `SNAP:LABEL[/pN]/PATH`: a file of the file system in a volume.
+//! What a person means by `SNAP:LABEL[/pN]/PATH`: a file of the file system in a volume; and by
+//! `SNAP:LABEL[/pN]/GROUP/VOLUME/PATH`, where that is a physical volume of LVM2.
 //!
 //! Names alone decide: nothing is read. A component `pN` that is a partition of the volume is that
 //! partition; a volume without partitions holds one file system. A slash at the end of a volume or a
 //! partition means the folder that all of its files lie in; without it, the bytes are meant
-//! (`select_volume`).
+//! (`select_volume`, `select_logical`).
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::entry::{FolderPath, is_valid_name};
@@ -14,10 +15,30 @@ use crate::operations::walk;
 /// An entry of the file system that a volume, or a partition of one, holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SelectedItem<'s> {
-    /// What holds the file system.
+    /// What holds the file system, or the logical volume that does.
     pub volume: SelectedVolume<'s>,
+    /// The logical volume, where the volume is a physical one of LVM2.
+    pub logical: Option<LogicalName>,
     /// From the root of the file system; empty for that.
     pub path: FolderPath,
+}
+
+/// A logical volume of LVM2, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogicalName {
+    /// The volume group; raw bytes.
+    pub group: Vec<u8>,
+    /// The volume in it; raw bytes.
+    pub volume: Vec<u8>,
+}
+
+/// What holds what a path goes on to name.
+pub(super) struct Holder<'s, 'p> {
+    pub(super) volume: SelectedVolume<'s>,
+    /// Names behind the volume and the partition.
+    pub(super) inner: Vec<&'p [u8]>,
+    /// A slash is at the end.
+    pub(super) is_folder: bool,
 }
 
 /// Finds the file that `path` means, as far as names go. Gives `None` where `path` means a volume
@@ -26,6 +47,33 @@ pub struct SelectedItem<'s> {
 /// # Errors
 /// If a partition is meant that is not there or cannot be taken by itself, or a name is none.
 pub fn select_item<'s>(snapshot: &'s Snapshot, path: &[u8]) -> Result<Option<SelectedItem<'s>>> {
+    let Some(holder) = holder_of(snapshot, path)? else {
+        return Ok(None);
+    };
+    let (logical, inner) = match holder.inner.as_slice() {
+        inner if !holder.volume.is_physical() => (None, inner),
+        [group, volume, inner @ ..] => {
+            let (group, volume) = (group.to_vec(), volume.to_vec());
+            (Some(LogicalName { group, volume }), inner)
+        }
+        _ => return Ok(None),
+    };
+    if inner.is_empty() && !holder.is_folder {
+        return Ok(None);
+    }
+    Ok(Some(SelectedItem {
+        volume: holder.volume,
+        logical,
+        path: folder_path(inner, path)?,
+    }))
+}
+
+/// Takes the volume, and the partition if it has any, off the front of `path`; nothing if it begins
+/// with none.
+pub(super) fn holder_of<'s, 'p>(
+    snapshot: &'s Snapshot,
+    path: &'p [u8],
+) -> Result<Option<Holder<'s, 'p>>> {
     if path.first() == Some(&b'/') {
         return Ok(None);
     }
@@ -45,17 +93,15 @@ pub fn select_item<'s>(snapshot: &'s Snapshot, path: &[u8]) -> Result<Option<Sel
         _ if has_partitions => return Ok(None),
         inner => (None, inner),
     };
-    let is_folder = path.last() == Some(&b'/');
-    if inner.is_empty() && !is_folder {
-        return Ok(None);
-    }
-    let volume = SelectedVolume {
-        root,
-        index,
-        partition,
-    };
-    let path = folder_path(inner, path)?;
-    Ok(Some(SelectedItem { volume, path }))
+    Ok(Some(Holder {
+        volume: SelectedVolume {
+            root,
+            index,
+            partition,
+        },
+        inner: inner.to_vec(),
+        is_folder: path.last() == Some(&b'/'),
+    }))
 }
 
 fn folder_path(names: &[&[u8]], path: &[u8]) -> Result<FolderPath> {

@@ -7,11 +7,14 @@ use std::ops::Range;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::snapshot::{Root, RootType, Snapshot};
-use crate::format::volume::PartitionInfo;
+use crate::format::volume::{FileSystemInfo, PartitionInfo};
 use crate::operations::walk;
 
 /// Partitions that an error names; a table may list thousands.
 const PARTITIONS_NAMED_MAX: usize = 32;
+
+/// What `blkid` calls a physical volume of LVM2.
+const PHYSICAL_VOLUME: &str = "lvm2_member";
 
 /// A volume, or a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,25 @@ impl SelectedVolume<'_> {
     /// The bytes that are meant.
     pub fn range(&self) -> Range<u64> {
         self.part().unwrap_or(0..self.root.bytes)
+    }
+
+    /// What it holds, as far as that was recognized when it was captured.
+    pub fn held(&self) -> Option<&FileSystemInfo> {
+        match self.partition {
+            Some(partition) => partition.file_system.as_ref(),
+            None => self.root.volume.as_ref()?.layout.file_system.as_ref(),
+        }
+    }
+
+    /// True if its bytes can be taken by themselves.
+    pub fn is_whole(&self) -> bool {
+        let part = self.partition;
+        part.is_none_or(|partition| is_whole(partition, self.root.bytes))
+    }
+
+    /// True for a physical volume of LVM2.
+    pub fn is_physical(&self) -> bool {
+        self.held().is_some_and(|held| held.kind == PHYSICAL_VOLUME)
     }
 
     /// As it is typed: the label, and `/p2` for a partition. Raw bytes.

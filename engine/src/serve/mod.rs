@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! view, library     bytes at offsets, and the memory that all views share
+//! groups            volume groups of LVM2, of which a logical volume is a view
 //! files             what a tree of files says of itself
 //! image             files inside volumes
 //! folder, names     a captured folder, and folders that nobody captured
@@ -21,9 +22,13 @@ mod content;
 pub mod files;
 pub mod folder;
 mod frames;
+pub mod groups;
+#[cfg(test)]
+mod groups_tests;
 pub mod image;
 pub mod library;
 mod losses;
+mod mapped;
 #[cfg(feature = "fuse")]
 pub mod mount;
 pub mod names;

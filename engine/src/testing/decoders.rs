@@ -42,6 +42,7 @@ use crate::format::tree::TreeLeafWriter;
 use crate::limits::FRAME_LEN_LIMIT;
 use crate::repository::object;
 use crate::serve;
+use crate::serve::overlay::State;
 use crate::sources::folder::Excludes;
 use crate::sources::folder::is_excluded;
 use crate::sources::volume::ChangedRanges;
@@ -51,12 +52,16 @@ use crate::sources::volume::layout::FileSystemKind;
 use crate::sources::volume::layout::HintOptions;
 use crate::sources::volume::layout::Hints;
 use crate::sources::volume::layout::Partition;
+use crate::sources::volume::layout::lvm::VolumeGroup;
+use crate::sources::volume::layout::lvm::read_group;
 use crate::sources::volume::layout::read_layout;
 use crate::sources::volume::nbd;
+use crate::testing::hostile_images;
 use crate::testing::hostile_repository;
 use crate::testing::keys;
 use crate::testing::tiny_volumes::TinyVolume;
 use crate::testing::tiny_volumes::repair_gpt;
+use crate::testing::tiny_volumes::repair_lvm;
 use crate::transform::chunk::ChunkSizes;
 use crate::transform::chunk::Chunker;
 use crate::transform::compress::Decompressor;
@@ -101,6 +106,12 @@ pub fn all() -> &'static [Decoder] {
         ("nbd_reply", nbd_reply),
         ("nbd_request", nbd_request),
         ("changed_ranges", changed_ranges),
+        ("image_ext", hostile_images::ext),
+        ("image_fat", hostile_images::fat),
+        ("image_ntfs", hostile_images::ntfs),
+        ("image_btrfs", hostile_images::btrfs),
+        ("lvm", lvm),
+        ("overlay_state", overlay_state),
         ("repository_model", hostile_repository::run),
     ]
 }
@@ -534,6 +545,32 @@ fn assert_hints(volume: &TinyVolume, layout: &DiskLayout) {
     assert!(offsets.last().is_none_or(|last| *last <= layout.len));
 }
 
+/// A physical volume with its checksums repaired, and the metadata of a group by itself.
+pub fn lvm(bytes: &[u8]) {
+    let mut repaired = bytes.to_vec();
+    repair_lvm(&mut repaired);
+    for bytes in [bytes, repaired.as_slice()] {
+        let volume = TinyVolume(bytes.to_vec());
+        if let Ok(Some(group)) = read_group(&volume, 0, bytes.len() as u64) {
+            assert_pieces_follow_each_other(&group);
+        }
+    }
+    if let Ok(group) = VolumeGroup::decode(&String::from_utf8_lossy(bytes)) {
+        assert_pieces_follow_each_other(&group);
+    }
+}
+
+fn assert_pieces_follow_each_other(group: &VolumeGroup) {
+    for volume in &group.volumes {
+        let mut end = 0;
+        for piece in volume.pieces.iter().flatten() {
+            assert!(piece.start == end && piece.member < group.members.len());
+            end += piece.len;
+        }
+        assert!(volume.pieces.is_err() || end == volume.len);
+    }
+}
+
 /// All that an NBD server says, from its greeting on; or the URL that leads to it.
 pub fn nbd_reply(bytes: &[u8]) {
     let _ = nbd::transcript(bytes);
@@ -563,4 +600,21 @@ pub fn changed_ranges(bytes: &[u8]) {
     );
     assert!(ranges.windows(2).all(|pair| pair[0].end < pair[1].start));
     assert!(ranges.len() as u64 <= found.entries);
+}
+
+/// What an overlay says it lies over, its checksum repaired.
+pub fn overlay_state(bytes: &[u8]) {
+    let mut repaired = bytes.to_vec();
+    let body_len = bytes.windows(9).rposition(|word| word == b"checksum ");
+    if let Some(len) = body_len {
+        repaired.truncate(len);
+        let checksum = blake3::hash(&repaired).to_hex();
+        repaired.extend_from_slice(format!("checksum {checksum}\n").as_bytes());
+    }
+    for bytes in [bytes, repaired.as_slice()] {
+        if let Ok(state) = State::decode(bytes) {
+            let written = state.encode();
+            assert_eq!(State::decode(written.as_bytes()), Ok(state));
+        }
+    }
 }

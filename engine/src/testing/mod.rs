@@ -8,6 +8,7 @@
 pub mod conformance;
 pub mod decoders;
 pub mod fault_backend;
+pub mod hostile_images;
 pub mod hostile_repository;
 pub mod keys;
 pub mod large_index;
@@ -20,6 +21,7 @@ pub mod schedule;
 pub mod seeds;
 pub mod sim_disk;
 pub mod small_world;
+pub mod sparse_image;
 pub mod tiny_volumes;
 pub mod toy_prune;
 pub mod whole_object;

@@ -13,13 +13,14 @@ use crate::format::prune::PrunedPack;
 use crate::format::retention::Protection;
 use crate::format::retention::Tombstone;
 use crate::format::snapshot::Intent;
+use crate::format::table::Codec;
 use crate::repository::object;
 use crate::testing::keys;
 use crate::testing::prepared::prepared;
 use crate::testing::prepared::snapshot_of;
 use crate::testing::random::Random;
 use crate::testing::tiny_volumes;
-use crate::transform::compress::Compressor;
+use crate::transform::compress::{Compressor, Decompressor};
 use crate::transform::derive::Secret;
 use crate::transform::seal;
 use crate::transform::seal::Aead;
@@ -37,6 +38,8 @@ pub fn all() -> Vec<Seed> {
     names(&mut seeds);
     streams(&mut seeds);
     volumes(&mut seeds);
+    seeds.extend(images());
+    overlays(&mut seeds);
     let mut random = Random::new(3);
     seeds.push(("repository_model", Vec::new()));
     seeds.extend((0..16).map(|_| ("repository_model", random.bytes(24))));
@@ -235,11 +238,26 @@ fn streams(seeds: &mut Vec<Seed>) {
     }
 }
 
+fn overlays(seeds: &mut Vec<Seed>) {
+    let body = "blockstore overlay 1\nrepository 3f\nsnapshot 91\nvolume 6469736b30\nlength 12345\n\
+                boot 8d0e-1\n";
+    let checksum = blake3::hash(body.as_bytes()).to_hex();
+    seeds.push((
+        "overlay_state",
+        format!("{body}checksum {checksum}\n").into(),
+    ));
+}
+
 fn volumes(seeds: &mut Vec<Seed>) {
     for volume in tiny_volumes::all() {
         seeds.push(("disk_layout", volume.clone()));
         seeds.push(("disk_hints", volume));
     }
+    let group = tiny_volumes::lvm_text();
+    for id in tiny_volumes::LVM_MEMBERS {
+        seeds.push(("lvm", tiny_volumes::lvm(id, &group)));
+    }
+    seeds.push(("lvm", group.into()));
     seeds.push(("nbd_reply", nbd_reply()));
     seeds.push(("nbd_request", nbd_request()));
     for url in ["nbd://[::1]:7/disk%20a", "nbd+unix:///disk?socket=/run/s"] {
@@ -254,6 +272,29 @@ fn volumes(seeds: &mut Vec<Seed>) {
     for list in [bitmap, map, depth, allocation, "[]"] {
         seeds.push(("changed_ranges", list.into()));
     }
+}
+
+/// Small file systems that their own tools made, as sparse images.
+/// `serve::image::tests::samples` makes them anew.
+pub fn images() -> Vec<Seed> {
+    const IMAGES: [(&str, &[u8]); 6] = [
+        ("image_ext", include_bytes!("images/ext2")),
+        ("image_ext", include_bytes!("images/ext4")),
+        ("image_fat", include_bytes!("images/fat12")),
+        ("image_fat", include_bytes!("images/fat32")),
+        ("image_ntfs", include_bytes!("images/ntfs")),
+        ("image_btrfs", include_bytes!("images/btrfs")),
+    ];
+    let mut unpacked = Vec::new();
+    for (decoder, packed) in IMAGES {
+        let mut plain = Vec::new();
+        let (len, coded) = packed.split_first_chunk().expect("a length goes before");
+        let len = u32::from_le_bytes(*len) as usize;
+        let decoded = Decompressor::new().decompress(coded, Codec::Zstd, len, &mut plain);
+        decoded.expect("it was packed by the same library");
+        unpacked.push((decoder, plain));
+    }
+    unpacked
 }
 
 /// What a server says that has `disk`, 1 MiB long, with a dirty bitmap `b`: the handshake, a read

@@ -4,7 +4,7 @@
 use std::io;
 
 use crate::pipeline::ReadAt;
-use crate::sources::volume::layout::crc32;
+use crate::sources::volume::layout::{crc32, lvm};
 
 /// A volume in memory.
 #[derive(Clone, Debug)]
@@ -360,3 +360,116 @@ fn list(pieces: &[(u64, u64)]) -> Vec<u8> {
     }
     attribute
 }
+
+/// Where the area of metadata of [`lvm`] begins, and how long it is.
+const LVM_AREA: (usize, usize) = (4096, 12 << 10);
+/// Where the text of [`lvm`] begins in its area: near the end, so that it goes on at the beginning.
+const LVM_TEXT_AT: usize = (12 << 10) - 100;
+
+/// 32 extents of 2 KiB behind 16 KiB: a physical volume of LVM2 whose group has this metadata.
+pub fn lvm(id: &str, text: &str) -> Vec<u8> {
+    let mut image = vec![0; (16 << 10) + 32 * 2048];
+    let (area, area_len) = LVM_AREA;
+    put(&mut image, 512, b"LABELONE");
+    put_u64(&mut image, 512 + 8, 1);
+    put_u32(&mut image, 512 + 20, 32);
+    put(&mut image, 512 + 24, b"LVM2 001");
+    let len = image.len() as u64;
+    let header = 512 + 32;
+    let letters: Vec<u8> = id.bytes().filter(|byte| *byte != b'-').collect();
+    put(&mut image, header, &letters);
+    put_u64(&mut image, header + 32, len);
+    put_u64(&mut image, header + 40, 16 << 10);
+    put_u64(&mut image, header + 72, area as u64);
+    put_u64(&mut image, header + 80, area_len as u64);
+    put(&mut image, area + 4, b" LVM2 x[5A%r0N*>");
+    put_u32(&mut image, area + 20, 1);
+    put_u64(&mut image, area + 24, area as u64);
+    put_u64(&mut image, area + 32, area_len as u64);
+    put_u64(&mut image, area + 40, LVM_TEXT_AT as u64);
+    put_u64(&mut image, area + 48, text.len() as u64);
+    let (first, rest) = text
+        .as_bytes()
+        .split_at(text.len().min(area_len - LVM_TEXT_AT));
+    put(&mut image, area + LVM_TEXT_AT, first);
+    put(&mut image, area + 512, rest);
+    repair_lvm(&mut image);
+    image
+}
+
+/// Makes the checksums of what [`lvm`] made right again.
+pub fn repair_lvm(image: &mut [u8]) {
+    let (area, area_len) = LVM_AREA;
+    if image.len() < area + area_len {
+        return;
+    }
+    let sum = lvm::checksum(&image[512 + 20..1024]);
+    put_u32(image, 512 + 16, sum);
+    let word = |at: usize| {
+        let bytes = image[area + at..area + at + 8].try_into();
+        u64::from_le_bytes(bytes.unwrap_or_default()) as usize
+    };
+    let (at, len) = (word(40), word(48));
+    if (512..area_len).contains(&at) && len <= area_len - 512 {
+        let ring = &image[area..area + area_len];
+        let first = len.min(area_len - at);
+        let text = [&ring[at..at + first], &ring[512..512 + len - first]].concat();
+        put_u32(image, area + 56, lvm::checksum(&text));
+    }
+    let sum = lvm::checksum(&image[area + 4..area + 512]);
+    put_u32(image, area, sum);
+}
+
+/// Metadata of a group of two physical volumes: a logical volume in two pieces, one over both
+/// members, and a few that are not linear.
+pub fn lvm_text() -> String {
+    let segment = |from: u32, count: u32, kind: &str, stripes: &str| {
+        format!(
+            "segment{from} {{ start_extent = {from} extent_count = {count} type = \"{kind}\" \
+             stripe_count = 1 stripes = [ {stripes} ] }}\n"
+        )
+    };
+    let volume = |name: &str, segments: &[String]| {
+        let segments = segments.concat();
+        format!("{name} {{\nstatus = [\"READ\", \"VISIBLE\"]\nflags = []\n{segments}}}\n")
+    };
+    let member =
+        |name: &str, id: &str| format!("{name} {{ id = \"{id}\" pe_start = 32 pe_count = 32 }}\n");
+    let volumes = [
+        volume(
+            "root",
+            &[
+                segment(0, 4, "striped", "\"pv0\", 0"),
+                segment(4, 4, "striped", "\"pv0\", 20"),
+            ],
+        ),
+        volume(
+            "both",
+            &[
+                segment(0, 2, "striped", "\"pv0\", 30"),
+                segment(2, 3, "striped", "\"pv1\", 0"),
+            ],
+        ),
+        volume("thin", &[segment(0, 1, "thin", "")]),
+        volume("safe", &[segment(0, 1, "raid1", "\"a\", 0, \"b\", 0")]),
+        volume(
+            "fast",
+            &[segment(0, 2, "striped", "\"pv0\", 4, \"pv1\", 4")],
+        ),
+    ];
+    format!(
+        "# written by hand\nvg0 {{\nid = \"{LVM_GROUP}\"\nseqno = 7\nextent_size = 4\n\
+         physical_volumes {{\n{}{}}}\nlogical_volumes {{\n{}}}\n}}\nversion = 1\n\0",
+        member("pv0", LVM_MEMBERS[0]),
+        member("pv1", LVM_MEMBERS[1]),
+        volumes.concat(),
+    )
+}
+
+/// Ids of the group of [`lvm_text`], and of its members.
+pub const LVM_GROUP: &str = "gggggg-gggg-gggg-gggg-gggg-gggg-gggggg";
+/// The same.
+pub const LVM_MEMBERS: [&str; 2] = [
+    "aaaaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaaa",
+    "bbbbbb-bbbb-bbbb-bbbb-bbbb-bbbb-bbbbbb",
+];

@@ -7,7 +7,7 @@ use blockstore::operations::map_volume::{MappedRange, RangeKind};
 use serde::Serialize;
 
 use super::{LostPath, PathText, RootInfo};
-use crate::render::volumes::kind_word;
+use crate::render::volumes::{LogicalRow, kind_word};
 
 /// An element of `map`: as `qemu-img map` has it, and more.
 #[derive(Debug, Serialize)]
@@ -65,6 +65,25 @@ pub(crate) struct RootLine {
     root: RootInfo,
 }
 
+/// A logical volume in the output of `ls`.
+#[derive(Debug, Serialize)]
+pub(crate) struct LogicalLine {
+    #[serde(rename = "type")]
+    line_type: &'static str,
+    #[serde(flatten)]
+    path: PathText,
+    size: u64,
+    not_readable: Option<String>,
+    file_system: Option<HeldFileSystem>,
+}
+
+#[derive(Debug, Serialize)]
+struct HeldFileSystem {
+    #[serde(rename = "type")]
+    kind: String,
+    label: Option<String>,
+}
+
 /// Bytes of a volume in a finding of `check`.
 #[derive(Debug, Serialize)]
 pub(super) struct LostBytes {
@@ -73,6 +92,19 @@ pub(super) struct LostBytes {
     start: u64,
     length: u64,
     partition: Option<u32>,
+}
+
+impl LogicalLine {
+    pub(crate) fn of(row: &LogicalRow) -> Self {
+        let held = row.held.clone();
+        Self {
+            line_type: "logical_volume",
+            path: PathText::of(&row.path),
+            size: row.len,
+            not_readable: row.refused.clone(),
+            file_system: held.map(|(kind, label)| HeldFileSystem { kind, label }),
+        }
+    }
 }
 
 impl MapEntry {

@@ -171,8 +171,8 @@ fn date_of(day: i64) -> (i64, i64, i64) {
     (era * 400 + year + i64::from(month <= 2), month, day)
 }
 
-/// Number since 1970 of a day.
-fn day_number(year: i64, month: i64, day: i64) -> i64 {
+/// Number since 1970 of a day; months are 1 to 12, days count on beyond the end of a month.
+pub(crate) fn day_number(year: i64, month: i64, day: i64) -> i64 {
     let year = year - i64::from(month <= 2);
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::error::{ErrorKind, Result};
 use crate::format::id::{ChunkId, SessionId};
 use crate::format::index_run::IndexRun;
@@ -15,8 +17,8 @@ use crate::repository::index::rewrite::{
 };
 use crate::repository::index::{Index, Replacer, read_run};
 use crate::repository::session::{Announced, Session, SessionOptions, Writer};
-use crate::storage::Backend;
 use crate::storage::memory::MemoryBackend;
+use crate::storage::{Backend, ObjectInfo};
 use crate::testing::fault_backend::{BackendFault, Effect, FaultBackend};
 use crate::testing::recording_backend::Verb;
 use crate::testing::sample_repository::{self, SampleTree, flip_bit, small_frames};
@@ -323,40 +325,60 @@ fn whatever_differs_between_runs_is_noticed() {
     assert!(run.packs.iter().any(|pack| pack.class == PackClass::Data));
 }
 
+/// Something else beside the rewriting that changes what lies there.
+#[derive(Debug)]
+struct Meddler {
+    inner: Arc<MemoryBackend>,
+    /// What the next put stores in the place of what it is given.
+    put_instead: Mutex<Option<Vec<u8>>>,
+    /// The first new run is gone once it is read back, as after another prune that replaced it.
+    takes_first_run: bool,
+    first_run: Mutex<Option<ObjectName>>,
+}
+
+impl Meddler {
+    fn of(inner: &Arc<MemoryBackend>) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+            put_instead: Mutex::default(),
+            takes_first_run: false,
+            first_run: Mutex::default(),
+        }
+    }
+}
+
+impl Backend for Meddler {
+    fn put(&self, name: &ObjectName, data: &[u8]) -> Result<()> {
+        if self.takes_first_run && name.kind() == ObjectKind::Index {
+            self.first_run.lock().get_or_insert(*name);
+        }
+        let instead = self.put_instead.lock().take();
+        self.inner.put(name, instead.as_deref().unwrap_or(data))
+    }
+    fn get(&self, name: &ObjectName) -> Result<Vec<u8>> {
+        if *self.first_run.lock() == Some(*name) {
+            self.inner.delete(name)?;
+        }
+        self.inner.get(name)
+    }
+    fn get_range(&self, name: &ObjectName, offset: u64, out: &mut [u8]) -> Result<()> {
+        self.inner.get_range(name, offset, out)
+    }
+    fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectInfo>> {
+        self.inner.list(kind)
+    }
+    fn delete(&self, name: &ObjectName) -> Result<()> {
+        self.inner.delete(name)
+    }
+    fn sync(&self) -> Result<()> {
+        self.inner.sync()
+    }
+}
+
 #[test]
 fn i6_nothing_is_deleted_if_the_new_run_says_something_else() {
-    /// Keeps, of what is put under a name of an index run, another run.
-    #[derive(Debug)]
-    struct Forger {
-        inner: Arc<MemoryBackend>,
-        forged: parking_lot::Mutex<Option<Vec<u8>>>,
-    }
-    impl Backend for Forger {
-        fn put(&self, name: &ObjectName, data: &[u8]) -> Result<()> {
-            let forged = self.forged.lock().take();
-            self.inner.put(name, forged.as_deref().unwrap_or(data))
-        }
-        fn get(&self, name: &ObjectName) -> Result<Vec<u8>> {
-            self.inner.get(name)
-        }
-        fn get_range(&self, name: &ObjectName, offset: u64, out: &mut [u8]) -> Result<()> {
-            self.inner.get_range(name, offset, out)
-        }
-        fn list(&self, kind: ObjectKind) -> Result<Vec<crate::storage::ObjectInfo>> {
-            self.inner.list(kind)
-        }
-        fn delete(&self, name: &ObjectName) -> Result<()> {
-            self.inner.delete(name)
-        }
-        fn sync(&self) -> Result<()> {
-            self.inner.sync()
-        }
-    }
     let inner = sample(2);
-    let backend = Arc::new(Forger {
-        inner: inner.clone(),
-        forged: parking_lot::Mutex::default(),
-    });
+    let backend = Arc::new(Meddler::of(&inner));
     let repository = sample_repository::open(backend.clone());
     let index = Index::default();
     let announced = Announced::put(&repository, &Writer::default()).unwrap();
@@ -385,7 +407,7 @@ fn i6_nothing_is_deleted_if_the_new_run_says_something_else() {
     let kind = crate::format::envelope::SealedKind::IndexRun;
     let (keys, config) = (repository.keys(), repository.config());
     let bytes = crate::repository::object::encode(keys, config, kind, &name, &forged.encode());
-    *backend.forged.lock() = Some(bytes.unwrap());
+    *backend.put_instead.lock() = Some(bytes.unwrap());
     let error = replacer.finish().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Damaged);
     assert!(error.detail().contains("nothing was deleted"), "{error}");
@@ -393,48 +415,14 @@ fn i6_nothing_is_deleted_if_the_new_run_says_something_else() {
     assert!(inputs.iter().all(|input| left.contains(input)));
 }
 
-/// Takes the first new run away before it can be read back, as another prune does that replaced it.
-#[derive(Debug)]
-struct Overtaken {
-    inner: Arc<MemoryBackend>,
-    first: parking_lot::Mutex<Option<ObjectName>>,
-}
-
-impl Backend for Overtaken {
-    fn put(&self, name: &ObjectName, data: &[u8]) -> Result<()> {
-        if name.kind() == ObjectKind::Index {
-            self.first.lock().get_or_insert(*name);
-        }
-        self.inner.put(name, data)
-    }
-    fn get(&self, name: &ObjectName) -> Result<Vec<u8>> {
-        if *self.first.lock() == Some(*name) {
-            self.inner.delete(name)?;
-        }
-        self.inner.get(name)
-    }
-    fn get_range(&self, name: &ObjectName, offset: u64, out: &mut [u8]) -> Result<()> {
-        self.inner.get_range(name, offset, out)
-    }
-    fn list(&self, kind: ObjectKind) -> Result<Vec<crate::storage::ObjectInfo>> {
-        self.inner.list(kind)
-    }
-    fn delete(&self, name: &ObjectName) -> Result<()> {
-        self.inner.delete(name)
-    }
-    fn sync(&self) -> Result<()> {
-        self.inner.sync()
-    }
-}
-
 #[test]
 fn i6_a_new_run_that_another_prune_takes_away_costs_no_run_that_it_was_to_replace() {
     let inner = sample(2);
-    let backend = Arc::new(Overtaken {
-        inner: inner.clone(),
-        first: parking_lot::Mutex::default(),
-    });
-    let repository = sample_repository::open(backend);
+    let meddler = Meddler {
+        takes_first_run: true,
+        ..Meddler::of(&inner)
+    };
+    let repository = sample_repository::open(Arc::new(meddler));
     let before = said(&*inner, &repository);
     let deleted = *names(&*inner, ObjectKind::Pack).first().unwrap();
     let index = Index::default();

@@ -14,6 +14,7 @@ use lambutter::{BlockRead, Btrfs as Volume, Error as Fault, Inode, Path};
 use crate::error::{Error, Result};
 use crate::format::entry::{DeviceNumber, FolderPath, Metadata, Owner, Timestamp};
 use crate::limits::SYMLINK_LEN_LIMIT;
+use crate::operations::walk;
 use crate::serve::image::medium::Medium;
 use crate::serve::image::reader::{
     At, FileSystemReader, Found, ImageNode, Listing, damaged, unsupported,
@@ -144,15 +145,8 @@ fn read_dir(volume: &mut Volume<Source>, path: &[u8]) -> Result<Vec<lambutter::D
     volume.read_dir(path).map_err(told)
 }
 
-/// With slashes, as the library wants it.
 fn absolute(path: &FolderPath) -> Vec<u8> {
-    let mut bytes = vec![b'/'];
-    bytes.extend(
-        path.0
-            .iter()
-            .map(|byte| if *byte == 0 { b'/' } else { *byte }),
-    );
-    bytes
+    walk::path_below(b"/", &path.as_entry())
 }
 
 fn told(fault: Fault) -> Error {

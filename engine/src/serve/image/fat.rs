@@ -12,12 +12,11 @@ use crate::error::Result;
 use crate::format::entry::Metadata;
 use crate::serve::image::medium::{Medium, Position};
 use crate::serve::image::names;
-use crate::serve::image::reader::{At, FileSystemReader, Found, ImageNode, Listing, damaged, said};
+use crate::serve::image::reader::{
+    At, FileSystemReader, Found, ImageNode, Listing, MODE_FILE, MODE_FOLDER, MODE_READ_ONLY,
+    damaged, said,
+};
 use crate::serve::image::time;
-
-const MODE_FILE: u16 = 0o644;
-const MODE_READ_ONLY: u16 = 0o444;
-const MODE_FOLDER: u16 = 0o755;
 
 type Folder<'f> = Dir<'f, Position>;
 type Record<'f> = DirEntry<'f, Position>;

@@ -211,7 +211,7 @@ impl Write for Position {
 }
 
 /// A view for who recognizes what is in it.
-pub(super) struct Probed<'v>(pub(super) &'v dyn View);
+pub(in crate::serve) struct Probed<'v>(pub(in crate::serve) &'v dyn View);
 
 impl ReadAt for Probed<'_> {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {

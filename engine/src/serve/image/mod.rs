@@ -18,7 +18,7 @@ mod fat;
 mod find;
 mod item;
 mod list;
-mod medium;
+pub(super) mod medium;
 mod names;
 mod ntfs;
 mod open;

@@ -21,13 +21,10 @@ use crate::format::entry::Metadata;
 use crate::serve::image::medium::{Medium, Position};
 use crate::serve::image::names;
 use crate::serve::image::reader::{
-    At, FileSystemReader, Found, ImageNode, Listing, damaged, said, unsupported,
+    At, FileSystemReader, Found, ImageNode, Listing, MODE_FILE, MODE_FOLDER, MODE_READ_ONLY,
+    damaged, said, unsupported,
 };
 use crate::serve::image::time;
-
-const MODE_FILE: u16 = 0o644;
-const MODE_READ_ONLY: u16 = 0o444;
-const MODE_FOLDER: u16 = 0o755;
 
 const ROOT_RECORD: u64 = 5;
 /// Records before this one are the file system's own.

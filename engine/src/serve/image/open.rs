@@ -119,11 +119,7 @@ impl Image {
     /// # Errors
     /// `NotFound` if there is none; else why it cannot be read.
     pub fn entry(&mut self, path: &FolderPath) -> Result<ImageEntry> {
-        let depth = path.components().count();
-        if depth > IMAGE_DEPTH_LIMIT {
-            let detail = format!("is deeper than {IMAGE_DEPTH_LIMIT} folders");
-            return Err(self.error(path, ErrorKind::LimitExceeded, detail));
-        }
+        self.check_depth(path)?;
         let (mut at, mut name) = (FolderPath::root(), Vec::new());
         let mut found = self.ask(&at, |reader| reader.root())?;
         for component in path.components() {
@@ -304,6 +300,15 @@ impl Image {
         self.error(path, ErrorKind::NotFound, detail.to_owned())
     }
 
+    /// Refuses a path of more names than any walk should have.
+    pub(super) fn check_depth(&self, path: &FolderPath) -> Result<()> {
+        if path.components().count() <= IMAGE_DEPTH_LIMIT {
+            return Ok(());
+        }
+        let detail = format!("is deeper than {IMAGE_DEPTH_LIMIT} folders");
+        Err(self.error(path, ErrorKind::LimitExceeded, detail))
+    }
+
     pub(super) fn error(&self, path: &FolderPath, kind: ErrorKind, detail: String) -> Error {
         Error::new(kind, walk::place(&self.name_of(path)), detail)
     }
@@ -348,13 +353,24 @@ fn open_reader(kind: FileSystemKind, medium: &Rc<Medium>) -> Result<Box<dyn File
 fn instead(kind: FileSystemKind) -> String {
     use FileSystemKind as Kind;
     let (what, todo) = match kind {
-        Kind::Luks1 | Kind::Luks2 | Kind::BitLocker => ("is encrypted", "unlock it there"),
+        Kind::Luks1 | Kind::Luks2 | Kind::BitLocker => (
+            "is encrypted and cannot be read without its key",
+            "unlock it there",
+        ),
         Kind::Swap => return "holds swap space (swap), which has no files".to_owned(),
-        Kind::Lvm2 | Kind::MdRaid => (
+        Kind::Lvm2 => {
+            return "holds a physical volume (lvm2_member): name a logical volume behind it, as \
+                    GROUP/VOLUME/, of those that ls lists"
+                .to_owned();
+        }
+        Kind::MdRaid | Kind::Zfs => (
             "is one part of several that make a volume",
-            "put it together there",
+            "put it together there with the others",
         ),
         _ => ("has no reader yet", "mount it there"),
     };
-    format!("holds {kind}, which {what}: restore the volume to a file or a device, and {todo}")
+    format!(
+        "holds {kind}, which {what}: restore the volume to a file or a device, or serve it as a \
+         disk, and {todo}"
+    )
 }

@@ -8,6 +8,13 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::entry::{DeviceNumber, FolderPath, Metadata, is_valid_name};
 use crate::limits::{IMAGE_FOLDER_ENTRIES_MAX, IMAGE_FOLDER_NAMES_LEN_MAX};
 
+/// Permissions where a file system has none but one bit.
+pub(super) const MODE_FILE: u16 = 0o644;
+/// The same, of a file with that bit.
+pub(super) const MODE_READ_ONLY: u16 = 0o444;
+/// The same, of a folder.
+pub(super) const MODE_FOLDER: u16 = 0o755;
+
 /// A file system, read only.
 pub(super) trait FileSystemReader {
     /// What it cannot carry, each as a sentence for the user.

@@ -1,6 +1,7 @@
 //! Times as seconds since 1970, where a file system has them as something else.
 
 use crate::format::entry::Timestamp;
+use crate::operations::forget::calendar::day_number;
 
 /// 100 ns that passed from 1601, where times of NTFS begin, to 1970.
 const NTFS_EPOCH: i128 = 116_444_736_000_000_000;
@@ -19,26 +20,14 @@ pub(super) fn of_ntfs(ticks: u64) -> Timestamp {
 /// A date and a time of day, taken as those of UTC. Days and months beyond their range count on, so
 /// that a damaged date is some date.
 pub(super) fn of_date([year, month, day]: [u16; 3], [hour, minute, second]: [u16; 3]) -> Timestamp {
-    let days = days_from_1970(year.into(), month.into(), day.into());
+    let months = 12 * i64::from(year) + i64::from(month) - 1;
+    let (year, month) = (months.div_euclid(12), months.rem_euclid(12) + 1);
+    let days = day_number(year, month, day.into());
     let of_day = i64::from(hour) * 3_600 + i64::from(minute) * 60 + i64::from(second);
     Timestamp {
         seconds: days * 86_400 + of_day,
         nanoseconds: 0,
     }
-}
-
-/// Days of the calendar of today, by years that begin in March: then a leap day ends one.
-fn days_from_1970(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * month + 2) / 5 + day - 1;
-    let days = of_era * 365 + of_era / 4 - of_era / 100 + of_year;
-    era * 146_097 + days - 719_468
 }
 
 #[cfg(test)]
@@ -64,6 +53,8 @@ mod tests {
         assert_eq!(seconds([1980, 1, 1], [0, 0, 2]), 315_532_802);
         assert_eq!(seconds([2000, 2, 29], [23, 59, 59]), 951_868_799);
         assert_eq!(seconds([2024, 3, 1], [0, 0, 0]), 1_709_251_200);
+        assert_eq!(seconds([2023, 15, 1], [0, 0, 0]), 1_709_251_200);
+        assert_eq!(seconds([1970, 0, 32], [0, 0, 0]), 0);
         assert_eq!(
             seconds([2107, 15, 31], [31, 63, 62]),
             seconds([2107, 15, 31], [0, 0, 0]) + 115_442

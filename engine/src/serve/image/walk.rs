@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::entry::FolderPath;
-use crate::limits::{IMAGE_DEPTH_LIMIT, IMAGE_FOLDERS_MAX};
+use crate::limits::IMAGE_FOLDERS_MAX;
 use crate::serve::image::item::ImageEntry;
 use crate::serve::image::open::Image;
 
@@ -132,10 +132,7 @@ impl<'i> Walker<'i> {
     /// Refuses a folder that was entered before, and one too many.
     fn admit(&mut self, path: &FolderPath, entry: &ImageEntry) -> Result<()> {
         let refused = |image: &Image, kind, detail: String| Err(image.error(path, kind, detail));
-        if path.components().count() > IMAGE_DEPTH_LIMIT {
-            let detail = format!("is deeper than {IMAGE_DEPTH_LIMIT} folders");
-            return refused(self.image, ErrorKind::LimitExceeded, detail);
-        }
+        self.image.check_depth(path)?;
         self.folders += 1;
         if self.folders > IMAGE_FOLDERS_MAX {
             let detail = format!("is one of more than {IMAGE_FOLDERS_MAX} folders");

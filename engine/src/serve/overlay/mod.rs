@@ -39,10 +39,10 @@ use crate::system::System;
 
 pub use commit::commit_overlay;
 pub use state::OverlayBase;
+pub(crate) use state::State;
 
 use files::Folder;
 use grains::Grains;
-use state::State;
 
 /// Grains whose first write takes turns with those of others.
 const STRIPES: usize = 64;

@@ -1,10 +1,11 @@
-//! The file `state`: what an overlay lies over, in lines that a person can read.
+//! The file `state`: what an overlay lies over, in lines that a person can read; the name of the
+//! volume, `disk0/p2` here, is any bytes and so in hexadecimal digits.
 //!
 //! ```text
 //! blockstore overlay 1
 //! repository 3fa1...
 //! snapshot 91c2...
-//! volume disk0/p2
+//! volume 6469736b302f7032
 //! length 12345
 //! boot 8d0e...
 //! checksum 77ab...
@@ -27,7 +28,7 @@ pub struct OverlayBase {
 
 /// What the file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct State {
+pub(crate) struct State {
     pub(super) of: OverlayBase,
     /// Length of the view below.
     pub(super) len: u64,
@@ -36,7 +37,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         let body = format!(
             "{MAGIC}\nrepository {}\nsnapshot {}\nvolume {}\nlength {}\nboot {}\n",
             self.of.repository,
@@ -49,7 +50,7 @@ impl State {
         format!("{body}checksum {checksum}\n")
     }
 
-    pub(super) fn decode(text: &[u8]) -> Decoded<Self> {
+    pub(crate) fn decode(text: &[u8]) -> Decoded<Self> {
         let text = std::str::from_utf8(text).map_err(|_| DecodeError::Malformed("no text"))?;
         let body_end = text.rfind("checksum ").ok_or(DecodeError::Truncated)?;
         let (body, last) = text.split_at(body_end);

@@ -3,18 +3,14 @@
 //! Space that was reserved and never written reads as zeros, as holes do.
 
 use crate::error::Result;
+use crate::serve::image::ext::Ext;
 use crate::serve::image::ext::inode::Inode;
-use crate::serve::image::ext::{Ext, u16_of};
 use crate::serve::image::reader::{damaged, unsupported};
-use crate::sources::volume::layout::fields::{u16_at, u32_at};
+use crate::sources::volume::layout::fields::u32_at;
+use crate::sources::volume::layout::hints::ext::extent_node::{
+    ExtentEntry, FileExtent, child_of, depth_of, entries, logical_of,
+};
 
-const MAGIC: usize = 0xf30a;
-/// Header and entries have the same length.
-const ENTRY_LEN: usize = 12;
-/// No tree of 2^32 blocks is deeper.
-const DEPTH_MAX: usize = 5;
-/// Lengths above this are those of extents that were reserved and never written.
-const WRITTEN_BLOCKS_MAX: u64 = 32_768;
 /// Numbers in the inode itself.
 const DIRECT: u64 = 12;
 const NUMBER_LEN: u64 = 4;
@@ -94,10 +90,8 @@ impl Ext {
 
     fn run_of_extents(&self, inode: &Inode, logical: u64) -> Result<Run> {
         let mut node = inode.map.to_vec();
-        let mut depth = u16_of(&node, 6)?;
-        if depth > DEPTH_MAX {
-            return Err(damaged("has a tree of extents that is too deep"));
-        }
+        let depth = depth_of(&node);
+        let mut depth = depth.ok_or_else(|| damaged("has a tree of extents that is too deep"))?;
         // What comes behind this in the tree begins here.
         let mut end = u64::from(u32::MAX) + 1;
         loop {
@@ -111,9 +105,7 @@ impl Ext {
             if depth == 0 {
                 return extent(&entry, logical, end);
             }
-            let low = u32_at(&entry, 4).map_or(0, u64::from);
-            let high = u16_at(&entry, 8).map_or(0, u64::from);
-            node = self.block(high << 32 | low)?;
+            node = self.block(child_of(&entry))?;
             depth -= 1;
         }
     }
@@ -173,22 +165,12 @@ fn zeros(logical: u64, end: u64) -> Run {
 }
 
 /// The last entry of a node that begins at or before `logical`, and where the next one begins.
-fn entry_for(
-    node: &[u8],
-    depth: usize,
-    logical: u64,
-) -> Result<(Option<[u8; ENTRY_LEN]>, Option<u64>)> {
-    let wrong = || damaged("has a tree of extents that makes no sense");
-    let count = u16_of(node, 2)?;
-    if u16_of(node, 0)? != MAGIC || u16_of(node, 6)? != depth {
-        return Err(wrong());
-    }
-    let entries = node
-        .get(ENTRY_LEN..ENTRY_LEN * (count + 1))
-        .ok_or_else(wrong)?;
+fn entry_for(node: &[u8], depth: u16, logical: u64) -> Result<(Option<ExtentEntry>, Option<u64>)> {
+    let entries = entries(node, depth);
+    let entries = entries.ok_or_else(|| damaged("has a tree of extents that makes no sense"))?;
     let mut found = None;
-    for entry in entries.as_chunks::<ENTRY_LEN>().0 {
-        let begin = u32_at(entry, 0).map_or(0, u64::from);
+    for entry in entries {
+        let begin = logical_of(entry);
         if begin > logical {
             return Ok((found, Some(begin)));
         }
@@ -198,27 +180,17 @@ fn entry_for(
 }
 
 /// What `logical` is in, or behind of.
-fn extent(entry: &[u8; ENTRY_LEN], logical: u64, end: u64) -> Result<Run> {
-    let begin = u32_at(entry, 0).map_or(0, u64::from);
-    let len = u16_at(entry, 4).map_or(0, u64::from);
-    let high = u16_at(entry, 6).map_or(0, u64::from);
-    let low = u32_at(entry, 8).map_or(0, u64::from);
-    let is_written = len <= WRITTEN_BLOCKS_MAX;
-    let len = if is_written {
-        len
-    } else {
-        len - WRITTEN_BLOCKS_MAX
-    };
-    if len == 0 {
-        return Err(damaged("has an extent without blocks"));
-    }
-    let into = logical - begin;
-    if into >= len {
+fn extent(entry: &ExtentEntry, logical: u64, end: u64) -> Result<Run> {
+    let extent = FileExtent::decode(entry);
+    let extent = extent.ok_or_else(|| damaged("has an extent without blocks"))?;
+    let into = logical - extent.logical;
+    if into >= extent.blocks {
         return Ok(zeros(logical, end));
     }
     // An extent that reaches into the next one makes no sense; it ends where that begins.
-    let blocks = (len - into).min(end.saturating_sub(logical)).max(1);
-    let start = is_written.then_some((high << 32 | low) + into);
+    let rest = extent.blocks - into;
+    let blocks = rest.min(end.saturating_sub(logical)).max(1);
+    let start = extent.is_written.then_some(extent.start + into);
     Ok(Run { start, blocks })
 }
 
@@ -228,7 +200,7 @@ mod tests {
 
     fn node(depth: u16, entries: &[(u32, u16, u32)]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for number in [MAGIC as u16, entries.len() as u16, 4, depth, 0, 0] {
+        for number in [0xf30a, entries.len() as u16, 4, depth, 0, 0] {
             bytes.extend(number.to_le_bytes());
         }
         for (begin, len, start) in entries {
@@ -276,6 +248,6 @@ mod tests {
             bad[bit / 8] ^= 1 << (bit % 8);
             assert!(entry_for(&bad, 0, 0).is_err(), "{bit}");
         }
-        assert!(extent(&[0; ENTRY_LEN], 0, 1).is_err());
+        assert!(extent(&[0; 12], 0, 1).is_err());
     }
 }

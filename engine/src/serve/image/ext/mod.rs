@@ -111,9 +111,8 @@ impl Ext {
         let block = self.geometry.descriptor_block(group / per_block);
         let mut descriptor = vec![0; len];
         self.read_block(block, group % per_block * len as u64, &mut descriptor)?;
-        let low = u32_at(&descriptor, 0x08).map_or(0, u64::from);
-        let high = u32_at(&descriptor, 0x28).map_or(0, u64::from);
-        Ok(high << 32 | low)
+        let table = self.geometry.inode_table(&descriptor);
+        table.ok_or_else(|| damaged("has a group descriptor that is too short"))
     }
 
     fn found(&self, inode: &Inode) -> Result<Found> {

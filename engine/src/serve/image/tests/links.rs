@@ -58,26 +58,85 @@ fn pages_of_a_folder_join_without_gaps() {
     assert!(names.is_sorted());
 }
 
+/// A volume of 1 MiB with these marks in it.
+fn marked(marks: &[(usize, &[u8])]) -> Vec<u8> {
+    let mut bytes = vec![0; 1 << 20];
+    for (at, mark) in marks {
+        bytes[*at..*at + mark.len()].copy_from_slice(mark);
+    }
+    bytes
+}
+
 #[test]
 fn what_has_no_reader_is_named_with_what_to_do() {
-    let mut swap = vec![0; 1 << 20];
-    swap[4086..4096].copy_from_slice(b"SWAPSPACE2");
-    let mut xfs = vec![0; 1 << 20];
-    xfs[..4].copy_from_slice(b"XFSB");
-    let mut luks = vec![0; 1 << 20];
-    luks[..8].copy_from_slice(b"LUKS\xba\xbe\0\x01");
+    let zfs = b"\x01\x01\0\0\0\0\0\0\0\0\0\x01\0\0\0\x24\0\0\0\x20\0\0\0\x07version\0";
+    let exfat: [(usize, &[u8]); 3] = [
+        (0, b"\xeb\x76\x90EXFAT   "),
+        (0x6c, &[9, 3]),
+        (510, b"\x55\xaa"),
+    ];
+    let restored = "restore the volume to a file or a device, or serve it as a disk, and";
     for (bytes, told) in [
-        (vec![0; 1 << 20], "no file system that is known"),
-        (swap, "no files"),
-        (luks, "encrypted: restore the volume"),
+        (marked(&[]), "no file system that is known".to_owned()),
+        (marked(&[(4086, b"SWAPSPACE2")]), "swap space".to_owned()),
+        (
+            marked(&[(0, b"LUKS\xba\xbe\0\x01")]),
+            format!(
+                "holds luks1, which is encrypted and cannot be read without its key: {restored}"
+            ),
+        ),
+        (
+            marked(&[(0, b"LUKS\xba\xbe\0\x02")]),
+            "holds luks2, which is encrypted".to_owned(),
+        ),
+        (
+            marked(&[(0, b"\xeb\x58\x90-FVE-FS-"), (510, b"\x55\xaa")]),
+            "holds bitlocker, which is encrypted".to_owned(),
+        ),
+        (
+            marked(&[
+                (512, b"LABELONE"),
+                (512 + 20, &[32]),
+                (512 + 24, b"LVM2 001"),
+            ]),
+            "GROUP/VOLUME/".to_owned(),
+        ),
+        (
+            marked(&[(4096, &[0xfc, 0x4e, 0x2b, 0xa9, 1])]),
+            format!(
+                "linux_raid_member, which is one part of several that make a volume: {restored} put"
+            ),
+        ),
+        (
+            marked(&[(16 << 10, zfs)]),
+            "zfs_member, which is one part".to_owned(),
+        ),
+        (
+            marked(&[(0, b"XFSB\0\0\x10\0")]),
+            format!("holds xfs, which has no reader yet: {restored} mount it there"),
+        ),
+        (
+            marked(&exfat),
+            "holds exfat, which has no reader".to_owned(),
+        ),
+        (
+            marked(&[(0, b"hsqs"), (28, &[4])]),
+            "holds squashfs, which has no reader".to_owned(),
+        ),
+        (
+            marked(&[(1024, &[0xe2, 0xe1, 0xf5, 0xe0]), (1036, &[12])]),
+            "holds erofs, which has no reader".to_owned(),
+        ),
+        (
+            marked(&[(3, b"ReFS\0\0\0\0FSRS"), (510, b"\x55\xaa")]),
+            "holds refs, which has no reader".to_owned(),
+        ),
     ] {
-        let error = Image::open(view(bytes), b"disk0/p1")
-            .err()
-            .expect("it has no reader");
+        let error = Image::open(view(bytes), b"disk0/p1").err();
+        let error = error.expect("it has no reader");
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(&told), "{told}: {error}");
     }
-    assert!(Image::open(view(xfs), b"disk0/p1").is_err());
 }
 
 /// A view that fails from a place on, as a repository with a damaged pack does.

@@ -5,6 +5,7 @@ mod fat;
 mod links;
 mod made;
 mod restored;
+mod samples;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,28 +21,20 @@ use crate::operations::map_volume::MappedRange;
 use crate::serve::image::{Image, cat, list};
 use crate::serve::view::View;
 
-/// A volume in memory, some bytes of which may be changed.
-pub(super) struct Memory {
-    pub bytes: Arc<Vec<u8>>,
-    pub changes: Vec<(usize, u8)>,
-}
+/// A volume in memory.
+pub(super) struct Memory(Vec<u8>);
 
 impl View for Memory {
     fn len(&self) -> u64 {
-        self.bytes.len() as u64
+        self.0.len() as u64
     }
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         let begin = offset as usize;
-        let part = self.bytes.get(begin..begin + out.len()).ok_or_else(|| {
+        let part = self.0.get(begin..begin + out.len()).ok_or_else(|| {
             Error::new(ErrorKind::InvalidInput, Place::Argument("range"), "outside")
         })?;
         out.copy_from_slice(part);
-        for (at, byte) in &self.changes {
-            if let Some(changed) = at.checked_sub(begin).and_then(|at| out.get_mut(at)) {
-                *changed = *byte;
-            }
-        }
         Ok(())
     }
 
@@ -51,8 +44,7 @@ impl View for Memory {
 }
 
 pub(super) fn view(bytes: Vec<u8>) -> Arc<Memory> {
-    let (bytes, changes) = (Arc::new(bytes), Vec::new());
-    Arc::new(Memory { bytes, changes })
+    Arc::new(Memory(bytes))
 }
 
 #[track_caller]

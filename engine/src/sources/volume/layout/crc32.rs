@@ -29,7 +29,12 @@ pub(crate) struct Crc32(u32);
 
 impl Crc32 {
     pub(crate) fn new() -> Self {
-        Self(u32::MAX)
+        Self::starting_with(u32::MAX)
+    }
+
+    /// With another word to begin with, for formats that chose one of their own.
+    pub(crate) fn starting_with(word: u32) -> Self {
+        Self(word)
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {

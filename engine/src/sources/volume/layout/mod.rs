@@ -2,7 +2,8 @@
 //!
 //! - [`read_layout`] reads the partition table (GPT, MBR) and recognizes what each partition holds;
 //! - [`Hints::collect`] walks the file systems it has readers for and gives the offsets at which
-//!   files begin and end, so that a chunker may cut there and find what was stored as files.
+//!   files begin and end, so that a chunker may cut there and find what was stored as files;
+//! - `lvm` says where the logical volumes of a volume group lie.
 //!
 //! All of it is read from bytes that somebody else wrote: lengths are checked before anything is
 //! allocated, chains have an end, work is bounded by the length of the volume, and what makes no
@@ -17,6 +18,7 @@ pub(crate) mod fields;
 mod gpt;
 mod guid;
 pub(crate) mod hints;
+pub(crate) mod lvm;
 mod mbr;
 mod ntfs_record;
 mod order;
@@ -28,6 +30,7 @@ mod window;
 pub(crate) use crc32::crc32;
 pub use guid::Guid;
 pub use hints::{HintIter, HintOptions, HintProblem, Hints, has_hints};
+pub use lvm::{LogicalVolume, Piece};
 pub use probe::{FileSystem, FileSystemKind, probe};
 pub use table::{read_layout, read_table};
 

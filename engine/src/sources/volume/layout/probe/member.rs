@@ -1,6 +1,8 @@
 //! What is no file system itself: a part of a volume group or a RAID, or the wrapping of ciphertext.
 
-use crate::sources::volume::layout::fields::{array, has, text_at, u32_at, u32_high_first};
+use crate::sources::volume::layout::fields::{
+    array, has, text_at, u32_at, u32_high_first, u64_high_first,
+};
 use crate::sources::volume::layout::guid::uuid_unless_nil;
 use crate::sources::volume::layout::probe::{FileSystem, FileSystemKind};
 use crate::sources::volume::layout::window::Window;
@@ -88,4 +90,49 @@ fn md_0(block: &[u8]) -> Option<FileSystem> {
         uuid: uuid_unless_nil(id),
         ..FileSystem::of(FileSystemKind::MdRaid)
     })
+}
+
+/// Where the list of names and values of the first label lies.
+const ZFS_LIST_AT: usize = 16 << 10;
+/// Names of it that are looked at; it has about a dozen.
+const ZFS_NAMES_MAX: usize = 32;
+const ZFS_NUMBER: u32 = 8;
+const ZFS_TEXT: u32 = 9;
+
+/// A label begins with a list in the format of XDR, of which `version` is the first name. The pool's
+/// name and number are in it too.
+pub(super) fn zfs(head: &[u8]) -> Option<FileSystem> {
+    let list = head.get(ZFS_LIST_AT..)?;
+    let mut rest = list.get(12..)?;
+    let (first, ..) = zfs_pair(rest)?;
+    if list[0] != 1 || u64_high_first(list, 4)? != 1 || first != b"version" {
+        return None;
+    }
+    let mut found = FileSystem::of(FileSystemKind::Zfs);
+    for _ in 0..ZFS_NAMES_MAX {
+        let Some((name, kind, value)) = zfs_pair(rest) else {
+            break;
+        };
+        match (name, kind) {
+            (b"name", ZFS_TEXT) => {
+                let len = u32_high_first(value, 0).unwrap_or(0);
+                found.label = text_at(value, 4, len as usize);
+            }
+            (b"pool_guid", ZFS_NUMBER) => {
+                found.uuid = u64_high_first(value, 0).map(|id| id.to_string());
+            }
+            _ => {}
+        }
+        let len = u32_high_first(rest, 0).unwrap_or(0);
+        rest = rest.get(len as usize..).unwrap_or_default();
+    }
+    Some(found)
+}
+
+/// Name, kind and value of a pair: its length here and in memory, the name, the kind, how many.
+fn zfs_pair(pair: &[u8]) -> Option<(&[u8], u32, &[u8])> {
+    let name_len = u32_high_first(pair, 8)? as usize;
+    let name = pair.get(12..)?.get(..name_len)?;
+    let behind = pair.get(12 + name_len.next_multiple_of(4)..)?;
+    Some((name, u32_high_first(behind, 0)?, behind.get(8..)?))
 }

@@ -73,6 +73,8 @@ pub enum FileSystemKind {
     Erofs,
     /// A member of a Linux software RAID.
     MdRaid,
+    /// A member of a ZFS pool.
+    Zfs,
 }
 
 impl FileSystemKind {
@@ -98,6 +100,7 @@ impl FileSystemKind {
             Self::Squashfs => "squashfs",
             Self::Erofs => "erofs",
             Self::MdRaid => "linux_raid_member",
+            Self::Zfs => "zfs_member",
         }
     }
 }
@@ -141,5 +144,6 @@ pub(super) fn probe_window(window: Window<'_>) -> Option<FileSystem> {
         .or_else(|| superblock::swap(head))
         .or_else(|| superblock::squashfs(head))
         .or_else(|| superblock::erofs(head))
+        .or_else(|| member::zfs(head))
         .or_else(|| member::md(head, window))
 }

@@ -203,6 +203,47 @@ fn encrypted_volumes_are_recognized() {
 }
 
 #[test]
+fn members_of_zfs_pools_are_recognized_by_the_list_in_their_label() {
+    // The high byte goes first.
+    let word = |number: u32| number.swap_bytes().to_le_bytes();
+    let number = |number: u64| number.swap_bytes().to_le_bytes();
+    let text = |bytes: &mut Vec<u8>, text: &[u8]| {
+        bytes.extend(word(text.len() as u32));
+        bytes.extend(text);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+    };
+    let pair = |name: &[u8], kind: u32, value: &[u8]| {
+        let mut bytes = vec![0; 8];
+        text(&mut bytes, name);
+        bytes.extend(word(kind));
+        bytes.extend(word(1));
+        match kind {
+            9 => text(&mut bytes, value),
+            _ => bytes.extend(value),
+        }
+        let len = word(bytes.len() as u32);
+        bytes[..4].copy_from_slice(&len);
+        bytes
+    };
+    let list = [
+        vec![1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        pair(b"version", 8, &number(5000)),
+        pair(b"name", 9, b"tank"),
+        pair(b"pool_guid", 8, &number(12_345_678_901)),
+        vec![0; 8],
+    ];
+    let list = list.concat();
+    let mut image = Image(vec![0; MIB as usize]);
+    image.0[16 << 10..][..list.len()].copy_from_slice(&list);
+    let found = image.layout().file_system.unwrap();
+    assert_eq!(found.kind, FileSystemKind::Zfs);
+    assert_eq!(found.label.as_deref(), Some("tank"));
+    assert_eq!(found.uuid.as_deref(), Some("12345678901"));
+    image.0[(16 << 10) + 24] ^= 1; // a letter of the first name
+    assert_eq!(image.layout().file_system, None);
+}
+
+#[test]
 fn members_of_groups_and_raids_are_recognized() {
     use FileSystemKind as Kind;
     let mut image = Image(vec![0; MIB as usize]);

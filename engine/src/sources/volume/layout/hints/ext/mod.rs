@@ -7,11 +7,12 @@
 //! Deliberately absent: the journal. What was not yet written back from it is seen as it was.
 
 mod block_map;
+pub(crate) mod extent_node;
 mod extent_tree;
 mod inode;
 pub(crate) mod superblock;
 
-use crate::sources::volume::layout::fields::{u16_at, u32_at};
+use crate::sources::volume::layout::fields::u16_at;
 use crate::sources::volume::layout::hints::cuts::{CutSink, FileCuts};
 use crate::sources::volume::layout::hints::walk::{Metadata, STEP_LEN, WalkError, count_bad};
 
@@ -160,10 +161,8 @@ impl Walk<'_> {
 
 impl Geometry {
     fn decode_descriptor(&self, descriptor: &[u8]) -> Option<InodeTable> {
-        let mut block = u64::from(u32_at(descriptor, 0x08)?);
         let mut unused = u32::from(u16_at(descriptor, 0x1c)?);
         if self.descriptor_len >= 64 {
-            block |= u64::from(u32_at(descriptor, 0x28)?) << 32;
             unused |= u32::from(u16_at(descriptor, 0x32)?) << 16;
         }
         let flags = u16_at(descriptor, 0x12)?;
@@ -174,6 +173,7 @@ impl Geometry {
         } else {
             self.inodes_per_group.saturating_sub(unused)
         };
+        let block = self.inode_table(descriptor)?;
         Some(InodeTable { block, inodes })
     }
 }

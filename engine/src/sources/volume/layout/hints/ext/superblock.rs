@@ -168,6 +168,14 @@ impl Geometry {
         start + u64::from(self.has_superblock(group)) + u64::from(has_short_start)
     }
 
+    /// The block with which the inodes of a group begin, by the descriptor of the group.
+    pub(crate) fn inode_table(&self, descriptor: &[u8]) -> Option<u64> {
+        match self.descriptor_len {
+            ..64 => u32_at(descriptor, 0x08).map(u64::from),
+            _ => halves_at(descriptor, 0x08, 0x28),
+        }
+    }
+
     fn has_superblock(&self, group: u64) -> bool {
         let is_power_of = |base: u64| {
             let mut power = base;

@@ -1,0 +1,117 @@
+//! The small file systems that `testing::images` holds, made anew:
+//! `cargo test -p blockstore --features testing --lib write_the_samples -- --ignored`.
+
+use super::*;
+use crate::testing::sparse_image::SparseImage;
+use crate::transform::compress::Compressor;
+
+/// A few of everything that a file system has a way of its own for.
+fn files(folder: &TempDir) -> String {
+    let top = folder.path().join("files");
+    std::fs::create_dir_all(top.join("etc/deep")).unwrap();
+    std::fs::write(top.join("etc/hosts"), "127.0.0.1 localhost\n").unwrap();
+    std::fs::write(top.join("long"), lines()).unwrap();
+    for number in 0..20 {
+        let name = format!("etc/deep/quite a long name {number}");
+        std::fs::write(top.join(name), "x").unwrap();
+    }
+    std::os::unix::fs::symlink("../etc/hosts", top.join("link")).unwrap();
+    std::os::unix::fs::symlink("x".repeat(100), top.join("far")).unwrap();
+    std::fs::hard_link(top.join("etc/hosts"), top.join("etc/same")).unwrap();
+    let holes = std::fs::File::create(top.join("holes")).unwrap();
+    holes.set_len(20_000).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&holes, b"in the middle", 9_000).unwrap();
+    text(&top)
+}
+
+fn lines() -> String {
+    (0..600).map(|number| format!("line {number}\n")).collect()
+}
+
+fn keep(name: &str, image: &SparseImage) {
+    let plain = image.encode();
+    let (mut compressor, mut buffer) = (Compressor::new(19), Vec::new());
+    let (_, coded) = compressor.compress(&plain, &mut buffer);
+    let len = plain.len() as u32;
+    let packed = [len.to_le_bytes().as_slice(), coded].concat();
+    let path = format!("{}/src/testing/images/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::write(path, packed).unwrap();
+}
+
+/// Without what no reader looks at: a log of ones, and the table of upper case letters.
+fn without_ballast(mut bytes: Vec<u8>) -> Vec<u8> {
+    let letters: Vec<u8> = (0..0x60_u16).flat_map(u16::to_le_bytes).collect();
+    let table = bytes
+        .windows(letters.len())
+        .position(|part| part == letters);
+    if let Some(at) = table {
+        bytes[at..at + 0x2_0000].fill(0);
+    }
+    let sectors = bytes.as_chunks_mut::<512>().0.iter_mut();
+    let ones = sectors.filter(|sector| **sector == [0xff; 512]);
+    ones.for_each(|sector| sector.fill(0));
+    bytes
+}
+
+/// What these commands, a line each, make of an empty image and the files.
+fn made(len: u64, commands: &str) -> Vec<u8> {
+    let folder = TempDir::new().unwrap();
+    let files = files(&folder);
+    let script = text(&folder.path().join("script"));
+    let journal = "jo\njw -b 700,701 FILES/long\njc\n";
+    let attribute = "ea_set /long user.name value\n";
+    let words = [attribute, journal].concat().replace("FILES", &files);
+    std::fs::write(&script, words).unwrap();
+    let image = blank(&folder, len);
+    for line in commands.lines() {
+        let words = line.split_whitespace().map(|word| {
+            let word = word.replace("IMAGE", &image).replace("FILES", &files);
+            word.replace("SCRIPT", &script)
+        });
+        let words: Vec<_> = words.collect();
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        if let [tool, arguments @ ..] = words.as_slice() {
+            run(tool, arguments);
+        }
+    }
+    std::fs::read(image).unwrap()
+}
+
+const EXT2: &str =
+    "mkfs.ext4 -q -F -t ext2 -b 1024 -N 64 -O ^resize_inode,^dir_index -d FILES IMAGE";
+const EXT4: &str = "
+    mkfs.ext4 -q -F -b 1024 -N 64 -J size=1 -O ^metadata_csum,^resize_inode -d FILES IMAGE
+    debugfs -w -f SCRIPT IMAGE";
+const FAT12: &str = "
+    mkfs.vfat -F 12 -s 1 -r 16 -f 1 IMAGE
+    mmd -i IMAGE ::/folder ::/folder/below
+    mcopy -i IMAGE FILES/long ::/folder/long
+    mcopy -i IMAGE FILES/etc/hosts ::/folder/below/a-longer-name-than-it-had";
+const FAT32: &str = "
+    mkfs.vfat -F 32 -s 1 IMAGE
+    mmd -i IMAGE ::/folder ::/folder/below
+    mcopy -i IMAGE FILES/long ::/folder/long
+    mcopy -i IMAGE FILES/etc/hosts ::/folder/below/a-longer-name-than-it-had";
+const NTFS: &str = "
+    mkfs.ntfs -q -Q -F -c 1024 IMAGE
+    ntfscp -q IMAGE FILES/long long
+    ntfscp -q IMAGE FILES/etc/hosts hosts
+    ntfscp -q IMAGE FILES/holes holes";
+const BTRFS: &str =
+    "mkfs.btrfs -q --mixed -m single -d single -n 4096 -s 4096 --rootdir FILES IMAGE";
+
+#[test]
+#[ignore = "writes to the source: only where the samples are to change"]
+fn write_the_samples() {
+    for (name, len, commands) in [
+        ("ext2", 256 << 10, EXT2),
+        ("ext4", 4 << 20, EXT4),
+        ("fat12", 64 << 10, FAT12),
+        ("fat32", 33 << 20, FAT32),
+        ("ntfs", 1200 << 10, NTFS),
+        ("btrfs", 16 << 20, BTRFS),
+    ] {
+        let bytes = without_ballast(made(len, commands));
+        keep(name, &SparseImage::of(&bytes));
+    }
+}
