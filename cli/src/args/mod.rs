@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use bench::{BenchArgs, BenchPart};
-pub(crate) use boot::{Accelerator, BootArgs, Bus, Firmware};
+pub(crate) use boot::{BootArgs, Bus, Firmware, MachineArgs, VerifyArgs};
 pub(crate) use location::Location;
 pub(crate) use mount::MountArgs;
 pub(crate) use retention::{ForgetArgs, KeepArgs, Moment, ProtectArgs, UndeleteArgs};
@@ -140,6 +140,7 @@ pub(crate) enum Command {
     Merge(MergeArgs),
     Commit(CommitArgs),
     Boot(Box<BootArgs>),
+    Verify(Box<VerifyArgs>),
     Forget(Box<ForgetArgs>),
     Undelete(UndeleteArgs),
     Protect(ProtectArgs),
@@ -217,6 +218,13 @@ mod tests {
             "undelete",
             "protect latest",
             "restore latest",
+            "verify latest",
+            "verify latest --boot",
+            "verify latest --boot --expect=",
+            "verify latest --list --expect x",
+            "verify latest --list --timeout 5m",
+            "verify latest --list --show 0",
+            "boot latest --timeout 5m",
             "mount latest",
             "mount --all",
             "mount --all latest /m",
