@@ -29,8 +29,8 @@ pub(crate) use size::ByteSize;
 pub(crate) use unused::{TimeSpan, UnusedLimit};
 pub(crate) use verbs::{
     CatArgs, CheckArgs, CommitArgs, CompletionsArgs, ConflictChoice, DebugArgs, DebugSubject,
-    DiffArgs, ExcludeArgs, InitArgs, LsArgs, ManArgs, MapArgs, MergeArgs, PruneArgs, RepairArgs,
-    RepairIndexArgs, RepairSubject, RestoreArgs, SnapshotArgs, SnapshotsArgs,
+    DiffArgs, ExcludeArgs, ImportArgs, InitArgs, LsArgs, ManArgs, MapArgs, MergeArgs, PruneArgs,
+    RepairArgs, RepairIndexArgs, RepairSubject, RestoreArgs, SnapshotArgs, SnapshotsArgs,
 };
 pub(crate) use volumes::{ExportArgs, RestoreVolumeArgs, SparseChoice, VolumeArgs, labelled};
 
@@ -139,6 +139,7 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     Merge(MergeArgs),
     Commit(CommitArgs),
+    Import(ImportArgs),
     Boot(Box<BootArgs>),
     Verify(Box<VerifyArgs>),
     Forget(Box<ForgetArgs>),

@@ -14,6 +14,7 @@ mod find;
 mod forget;
 mod generate;
 mod images;
+mod import;
 mod init;
 mod ls;
 mod ls_volumes;
@@ -78,6 +79,7 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Outcome, Failure> {
         Command::Diff(args) => diff::run(&context, args),
         Command::Merge(args) => merge::run(&context, args),
         Command::Commit(args) => commit::run(&context, args),
+        Command::Import(args) => import::run(&context, args),
         Command::Boot(args) => boot::run(&context, args),
         Command::Verify(args) => verify::run(&context, args),
         Command::Forget(args) => forget::run(&context, args),
