@@ -14,7 +14,8 @@ use crate::repository::manifest::builder::PageStore;
 use crate::repository::manifest::extents::ContentBuilder;
 use crate::transform::chunk::Chunker;
 
-/// Parts of a piece of the budget that a worker's queue and itself hold at a time.
+/// A piece is this part of a segment: those that wait for a worker, and the one it works on, take no
+/// more than the buffer for a segment, which it does not need meanwhile.
 const PIECES_OF_SEGMENT: usize = 8;
 /// Pieces whose extents wait for the builder before the oldest is waited for.
 const PIECES_WAITING_MAX: usize = 64;
@@ -143,5 +144,85 @@ impl<'c> Stream<'c> {
                 extents.try_for_each(|extent| self.builder.push(extent, store))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::limits::MIB;
+    use crate::pipeline::budget::Budget;
+    use crate::pipeline::ingest::{self, IngestOptions};
+    use crate::pipeline::{IngestError, ReadAt};
+    use crate::repository::session::{Session, Writer};
+    use crate::storage::memory::MemoryBackend;
+    use crate::testing::random::Random;
+    use crate::testing::sample_repository::{self, small_frames};
+
+    struct Bytes(Vec<u8>);
+
+    impl ReadAt for Bytes {
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+            let there = &self.0[offset as usize..];
+            let len = there.len().min(buffer.len());
+            buffer[..len].copy_from_slice(&there[..len]);
+            Ok(len)
+        }
+    }
+
+    /// The content as a worker cuts it that has all of it.
+    fn whole(data: &[u8], ingest: &Ingest<'_>, store: &mut PageStore<'_>) -> Result<Content> {
+        let (bytes, len) = (Bytes(data.to_vec()), data.len() as u64);
+        let ticket = ingest.submit(move |worker| {
+            let runs = (len > 0).then_some(Ok(0..len));
+            worker
+                .ingest(&bytes, runs, len)
+                .map_err(|error| match error {
+                    IngestError::Store(error) => error,
+                    IngestError::Source(error) => panic!("memory can be read: {error}"),
+                })
+        })?;
+        let mut builder = ContentBuilder::default();
+        let mut extents = ticket.wait()?.into_iter();
+        extents.try_for_each(|extent| builder.push(extent, store))?;
+        builder.finish(store)
+    }
+
+    #[test]
+    fn cuts_do_not_depend_on_the_pieces_that_come() {
+        let repository = sample_repository::create(Arc::new(MemoryBackend::new()));
+        let mut session = Session::begin(&repository, &Writer::default(), small_frames()).unwrap();
+        let options = IngestOptions {
+            budget: Budget {
+                segment_len: MIB,
+                ..Budget::default()
+            },
+            level: 1,
+            observer: &(),
+        };
+        let chunker = repository.chunker().unwrap();
+        let mut random = Random::new(17);
+        let ran = ingest::run(&mut session, &options, |ingest| {
+            let mut store = ingest.page_store();
+            for len in [0, 1, 70_000, 3_000_017] {
+                let mut data = random.bytes(len);
+                data[len / 3..len / 2].fill(0);
+                let expected = whole(&data, ingest, &mut store)?;
+                for piece_len in [4_093, 300_000, 5_000_000] {
+                    let mut stream = Stream::new(&chunker, ingest);
+                    for piece in data.chunks(piece_len) {
+                        stream.push(piece, ingest, &mut store)?;
+                    }
+                    stream.end(ingest, &mut store)?;
+                    assert_eq!(stream.finish(&mut store)?, expected, "{len} by {piece_len}");
+                }
+            }
+            store.finish()
+        });
+        ran.unwrap();
+        session.abandon();
     }
 }

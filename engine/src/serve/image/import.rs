@@ -236,14 +236,17 @@ impl<'i> Importer<'i, '_, '_> {
         found: &ImageEntry,
     ) -> Result<Option<Stream<'i>>> {
         let path = self.path_of(at);
-        let (ingest, store) = (self.ingest, &mut *self.store);
+        let (ingest, store, observer) = (self.ingest, &mut *self.store, self.observer);
         let mut bytes = Bytes {
             stream: Stream::new(self.chunker, ingest),
             hole: 0,
         };
         let mut failure = None;
         let read = pieces(image, &path, found, &mut |_, piece| {
-            let taken = bytes.take(piece, ingest, store);
+            let taken = match observer.is_cancelled() {
+                true => Err(cancelled()),
+                false => bytes.take(piece, ingest, store),
+            };
             taken.map_err(|error| failure.insert(error).repeated())
         });
         match (failure, read) {
