@@ -23,6 +23,10 @@ esac
 exec sleep 600
 "#;
 
+const WRITABLE: &str = "a temporary folder can be written";
+const PLAIN: &str = "temporary folders have plain names";
+const LISTED: &str = "a repository has a folder of records";
+
 struct Proofs {
     shell: Shell,
     machine: PathBuf,
@@ -33,17 +37,17 @@ impl Proofs {
     fn new() -> Self {
         let shell = Shell::with_repository();
         let machine = shell.folder().join("machine");
-        fs::write(&machine, MACHINE).unwrap();
-        fs::set_permissions(&machine, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(&machine, MACHINE).expect(WRITABLE);
+        fs::set_permissions(&machine, fs::Permissions::from_mode(0o755)).expect(WRITABLE);
         let disk = shell.folder().join("disk.raw");
-        fs::write(&disk, vec![7; 100_000]).unwrap();
-        let taken = shell.run(&["snapshot", "--volume", disk.to_str().unwrap()]);
+        fs::write(&disk, vec![7; 100_000]).expect(WRITABLE);
+        let taken = shell.run(&["snapshot", "--volume", disk.to_str().expect(PLAIN)]);
         assert_eq!(taken.code, 0, "{taken:?}");
         Self { shell, machine }
     }
 
     fn words<'w>(&'w self, options: &[&'w str], how: &'w str) -> Vec<&'w str> {
-        let machine = self.machine.to_str().unwrap();
+        let machine = self.machine.to_str().expect(PLAIN);
         let words = ["verify", "latest", "--boot", "--expect", "login:"];
         let words = [&words, options, &["--qemu", machine, "--", how]];
         words.concat()
@@ -60,8 +64,9 @@ impl Proofs {
     }
 
     fn records(&self) -> Vec<PathBuf> {
-        let records = fs::read_dir(self.shell.repository().join("boots")).unwrap();
-        let mut records: Vec<_> = records.map(|record| record.unwrap().path()).collect();
+        let records = fs::read_dir(self.shell.repository().join("boots")).expect(LISTED);
+        let records = records.map(|record| record.expect(LISTED).path());
+        let mut records: Vec<_> = records.collect();
         records.sort();
         records
     }
