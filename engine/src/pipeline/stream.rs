@@ -206,7 +206,7 @@ mod tests {
         let chunker = repository.chunker().unwrap();
         let mut random = Random::new(17);
         let ran = ingest::run(&mut session, &options, |ingest| {
-            let mut store = ingest.page_store();
+            let (mut store, mut pairs) = (ingest.page_store(), Vec::new());
             for len in [0, 1, 70_000, 3_000_017] {
                 let mut data = random.bytes(len);
                 data[len / 3..len / 2].fill(0);
@@ -217,12 +217,17 @@ mod tests {
                         stream.push(piece, ingest, &mut store)?;
                     }
                     stream.end(ingest, &mut store)?;
-                    assert_eq!(stream.finish(&mut store)?, expected, "{len} by {piece_len}");
+                    pairs.push((stream.finish(&mut store)?, expected.clone()));
                 }
             }
-            store.finish()
+            store.finish().map(|()| pairs)
         });
-        ran.unwrap();
         session.abandon();
+        // Not before the workers have ended, who would wait for ever.
+        let (pairs, _) = ran.unwrap();
+        assert_eq!(pairs.len(), 12);
+        for (made, expected) in pairs {
+            assert_eq!(made, expected);
+        }
     }
 }
