@@ -1,6 +1,7 @@
 //! The binary as a shell sees it: what it prints, where, and its exit code.
 
 mod shell;
+mod verify;
 
 use std::fs;
 

@@ -81,6 +81,7 @@ pub use operations::list::{ListReport, Listed, list};
 pub use operations::merge::{MergeMode, MergeOptions, MergeReport, merge};
 pub use operations::protect::{ProtectOptions, ProtectReport, protect};
 pub use operations::prune::{MaxUnused, PruneOptions, PruneReport, prune};
+pub use operations::record_boot::record_boot;
 pub use operations::repair_index::{RepairIndexOptions, RepairIndexReport, repair_index};
 pub use operations::restore::{RestoreOptions, RestoreReport, restore};
 pub use operations::restore_volume::{

@@ -80,6 +80,8 @@ pub const PRUNE_GRACE_SECONDS: u64 = 7 * 24 * 60 * 60;
 pub const SNAPSHOT_LEN_LIMIT: usize = 16 * MIB;
 /// Problems a snapshot object spells out; the rest is counted.
 pub const SNAPSHOT_PROBLEMS_MAX: usize = 10_000;
+/// Serial output of a machine that is kept in a boot: the end of what Linux says at a start.
+pub const BOOT_SERIAL_LEN_MAX: usize = 64 * KIB;
 
 // --- pages --------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ use std::error::Error as _;
 
 use blockstore::error::Error;
 use blockstore::format::DecodeError;
+use blockstore::format::boot::Boot;
 use blockstore::format::config::Config;
 use blockstore::format::cuts;
 use blockstore::format::envelope::Header;
@@ -99,6 +100,7 @@ fn is_mutated(vector: &Vector) -> bool {
         "intent",
         "tombstone",
         "protection",
+        "boot",
         "plan",
         "seal",
         "tree",
@@ -135,6 +137,7 @@ fn decode(vector: &Vector) -> Verdict {
             bytes,
             TableName::of(&name(vector)).session,
         )),
+        "boot" => class_only(Boot::decode(bytes, TableName::of(&name(vector)).session)),
         "plan" | "seal" => class_only(PruneRecord::decode(
             bytes,
             TableName::of(&name(vector)).number,

@@ -1,5 +1,6 @@
 //! Vectors: one file, one claim about what a reader does with some bytes. `vectors/README.md` has the form.
 
+use crate::reference::boot;
 use crate::reference::fault::Fault;
 use crate::reference::fault::Rejection;
 use crate::reference::fault::Result;
@@ -212,6 +213,7 @@ impl Vector {
             ("snapshot", _) => snapshot::decode_snapshot(bytes, name).map(drop),
             ("tombstone", _) => retention::decode_tombstone(bytes, name).map(drop),
             ("protection", _) => retention::decode_protection(bytes, name).map(drop),
+            ("boot", _) => boot::decode_boot(bytes, name).map(drop),
             ("plan" | "seal", _) => prune::decode_step(bytes, name).map(drop),
             ("intent", _) => snapshot::decode_intent(bytes, name).map(drop),
             _ => Err(Rejection::new(

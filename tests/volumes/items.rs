@@ -9,6 +9,7 @@ use blockstore_tests::kit::disk::disk;
 use blockstore_tests::kit::generate::random_bytes;
 use blockstore_tests::kit::loops::Loop;
 use blockstore_tests::kit::mount::Mounted;
+use blockstore_tests::kit::repository::Taken;
 use blockstore_tests::kit::repository::TestRepository;
 use blockstore_tests::kit::tool::can_make;
 use blockstore_tests::kit::tool::output;
@@ -61,7 +62,7 @@ fn i3_files_of_four_file_systems_are_read_found_and_restored_without_a_mount() {
 }
 
 #[test]
-fn i1_a_restored_partition_is_what_a_mount_of_it_shows() {
+fn i1_a_partition_restored_or_imported_is_what_a_mount_of_it_shows() {
     let workspace = Workspace::new();
     let Some(image) = disk(&workspace, "disk.raw") else {
         return;
@@ -73,6 +74,17 @@ fn i1_a_restored_partition_is_what_a_mount_of_it_shows() {
     repository
         .restore(&taken.below("disk0/p2/"), &target)
         .expect_code(0);
+    let imported = repository.run("import", &[&taken.below("disk0/p2"), &"--tag", &"files"]);
+    let imported = Taken::of(&imported.expect_code(0));
+    assert_eq!(imported.json["roots"][0]["path"], "/disk0/p2");
+    assert_eq!(imported.json["host"], taken.json["host"]);
+    let (bytes, new) = (imported.number("bytes"), imported.number("new_bytes"));
+    assert!(
+        bytes > 8 * MIB && new < bytes / 20,
+        "{new} of {bytes} bytes are new"
+    );
+    let of_import = workspace.join("imported");
+    repository.restore(&imported.id, &of_import).expect_code(0);
     let Some(device) = Loop::part(&image, &EXT4) else {
         return;
     };
@@ -82,6 +94,7 @@ fn i1_a_restored_partition_is_what_a_mount_of_it_shows() {
     // Where zeros are holes depends on who wrote them.
     let comparer = Comparer::default().without_hole_maps();
     comparer.assert_equal(mounted.path(), &target);
+    comparer.assert_equal(mounted.path(), &of_import);
 }
 
 /// Owners, modes, links, attributes, devices, and space that was reserved.

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use bench::{BenchArgs, BenchPart};
-pub(crate) use boot::{Accelerator, BootArgs, Bus, Firmware};
+pub(crate) use boot::{BootArgs, Bus, Firmware, MachineArgs, VerifyArgs};
 pub(crate) use location::Location;
 pub(crate) use mount::MountArgs;
 pub(crate) use retention::{ForgetArgs, KeepArgs, Moment, ProtectArgs, UndeleteArgs};
@@ -29,8 +29,8 @@ pub(crate) use size::ByteSize;
 pub(crate) use unused::{TimeSpan, UnusedLimit};
 pub(crate) use verbs::{
     CatArgs, CheckArgs, CommitArgs, CompletionsArgs, ConflictChoice, DebugArgs, DebugSubject,
-    DiffArgs, ExcludeArgs, InitArgs, LsArgs, ManArgs, MapArgs, MergeArgs, PruneArgs, RepairArgs,
-    RepairIndexArgs, RepairSubject, RestoreArgs, SnapshotArgs, SnapshotsArgs,
+    DiffArgs, ExcludeArgs, ImportArgs, InitArgs, LsArgs, ManArgs, MapArgs, MergeArgs, PruneArgs,
+    RepairArgs, RepairIndexArgs, RepairSubject, RestoreArgs, SnapshotArgs, SnapshotsArgs,
 };
 pub(crate) use volumes::{ExportArgs, RestoreVolumeArgs, SparseChoice, VolumeArgs, labelled};
 
@@ -139,7 +139,9 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     Merge(MergeArgs),
     Commit(CommitArgs),
+    Import(ImportArgs),
     Boot(Box<BootArgs>),
+    Verify(Box<VerifyArgs>),
     Forget(Box<ForgetArgs>),
     Undelete(UndeleteArgs),
     Protect(ProtectArgs),
@@ -217,6 +219,13 @@ mod tests {
             "undelete",
             "protect latest",
             "restore latest",
+            "verify latest",
+            "verify latest --boot",
+            "verify latest --boot --expect=",
+            "verify latest --list --expect x",
+            "verify latest --list --timeout 5m",
+            "verify latest --list --show 0",
+            "boot latest --timeout 5m",
             "mount latest",
             "mount --all",
             "mount --all latest /m",

@@ -458,3 +458,30 @@ pub(crate) struct CommitArgs {
     #[arg(long = "tag", value_name = "TAG")]
     pub(crate) tags: Vec<String>,
 }
+
+/// Makes a snapshot of the files inside a volume, as if their folder had been captured
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  blockstore import --repo /backup latest:disk0/p2
+  blockstore import --repo /backup latest:disk0/p2/home --host laptop --tag from-image
+  blockstore import --repo /backup latest:disk0 --dry-run         # a volume without partitions
+
+The file system is read by blockstore itself, as by `ls` and `restore`: ext2, ext3, ext4, FAT, NTFS and
+btrfs, without root. The snapshot holds what a restore of the same path would give, under the name
+/disk0/p2; hardly any data is new where the volume was captured with layout hints, which is the default.
+Both snapshots are of their own: each can be forgotten.")]
+pub(crate) struct ImportArgs {
+    /// A volume or partition of a snapshot, or a path in it
+    #[arg(value_name = "SNAP:LABEL[/pN][/PATH]")]
+    pub(crate) location: Location,
+    /// Name of the machine [default: that of the snapshot it comes from]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Option<String>,
+    /// A word for finding the snapshot; may be repeated
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
+    /// Store nothing, say what would be stored
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}

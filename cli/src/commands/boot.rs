@@ -1,7 +1,7 @@
 //! `boot`: a machine whose disks lie in the repository.
 //!
 //! The disks are served to qemu over a socket that only this user can reach, each with an overlay for
-//! what the machine writes.
+//! what the machine writes. Deliberately absent: what is recorded of it, which is `verify`'s.
 
 mod qemu;
 mod watch;
@@ -10,78 +10,126 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use blockstore::repository::Repository;
 use blockstore::serve::library::Library;
 use blockstore::serve::nbd::{NbdAddress, NbdExport, NbdServer};
 
-use crate::args::BootArgs;
+use crate::args::{BootArgs, MachineArgs};
 use crate::commands::Context;
 use crate::commands::serve::{self, Chosen};
 use crate::exit::{Failure, Outcome};
-use crate::progress::Progress;
+use crate::progress::{Problems, Progress};
 use crate::render::json::BootSummary;
 
-use watch::{Ended, UntilEnded, Watch};
+pub(super) use qemu::version;
+pub(super) use watch::Ended;
+use watch::{UntilEnded, Watch};
+
+/// What is started.
+pub(super) struct Start<'s> {
+    pub(super) chosen: &'s [Chosen],
+    pub(super) machine: &'s MachineArgs,
+    pub(super) expected: Option<Expected<'s>>,
+    /// Where what is written is kept; thrown away without.
+    pub(super) overlay: Option<&'s Path>,
+}
+
+/// What a machine is to say, and until when.
+#[derive(Clone, Copy)]
+pub(super) struct Expected<'s> {
+    pub(super) text: &'s str,
+    pub(super) timeout: Duration,
+}
+
+/// What came of it.
+pub(super) struct Ran {
+    pub(super) ended: Ended,
+    /// Reads and writes of the disks that failed.
+    pub(super) problems: Problems,
+}
 
 pub(super) fn run(context: &Context<'_>, args: &BootArgs) -> Result<Outcome, Failure> {
     let began = Instant::now();
     let repository = Arc::new(context.open()?.repository);
     let chosen = serve::choose(&repository, &args.locations)?;
-    let library = context.library(Arc::clone(&repository))?;
-    let temporary = tempfile::Builder::new()
-        .prefix("blockstore-boot-")
-        .tempdir_in(&context.environment.temporary)
-        .map_err(|error| Failure::Local("no temporary folder".to_owned(), error))?;
-    let overlays = Overlays {
-        kept: args.overlay.as_deref(),
-        temporary: temporary.path(),
-        is_one: chosen.len() == 1,
+    let start = Start {
+        chosen: &chosen,
+        machine: &args.machine,
+        expected: args.expect.as_deref().map(|text| Expected {
+            text,
+            timeout: args.timeout.0,
+        }),
+        overlay: args.overlay.as_deref(),
     };
-    let socket = temporary.path().join("disks");
-    let exports = exports(&repository, &library, &chosen, &overlays)?;
-    let names: Vec<_> = exports.iter().map(|export| export.name.clone()).collect();
-    let server = NbdServer::bind(&NbdAddress::Unix(socket.clone()), exports)?;
-    let mut command = qemu::command(args, &socket, &names, temporary.path())?;
-    let progress = context.progress()?;
-    let child = command.spawn();
-    let child = child.map_err(|error| Failure::Local(qemu::cannot_start(&args.qemu), error))?;
-    let (ended, problems) = watched(context, args, server, child, progress);
-    let is_as_expected = ended.is_as_expected(args);
+    let Ran { ended, problems } = start.run(context, &repository)?;
+    let is_as_expected = ended.is_as_expected(start.expected);
     if context.output.is_json() {
-        context.output.object(&BootSummary {
-            booted: args.expect.as_ref().map(|_| is_as_expected),
-            serial: String::from_utf8_lossy(&ended.tail).into_owned(),
-            problems,
-            seconds: began.elapsed().as_secs_f64(),
-        })?;
-    } else if let Some(line) = ended.line(args) {
+        let booted = start.expected.map(|_| is_as_expected);
+        let summary = BootSummary::of(booted, &ended.tail, &problems, began.elapsed());
+        context.output.object(&summary)?;
+    } else if let Some(line) = ended.line(start.expected) {
         context.output.note(&line);
     }
-    Ok(match (is_as_expected, problems) {
-        (false, _) => Outcome::Damage,
-        (true, problems) => Outcome::of_problems(problems),
+    Ok(match is_as_expected {
+        false => Outcome::Damage,
+        true => Outcome::of_problems(problems.count),
     })
 }
 
-/// Serves while the machine runs. Gives how it ended, and how many reads failed.
-fn watched(
-    context: &Context<'_>,
-    args: &BootArgs,
-    server: NbdServer,
-    child: Child,
-    progress: Progress<'_>,
-) -> (Ended, u64) {
-    let until = UntilEnded::new(&progress);
-    let (ended, report) = thread::scope(|scope| {
-        let serving = scope.spawn(|| server.run(&until));
-        let ended = Watch::new(context.output, args, child).run(&progress);
-        until.end();
-        (ended, serving.join())
-    });
-    let problems = report.map_or(1, |report| report.problems);
-    (ended, problems.max(progress.finish().count))
+impl Start<'_> {
+    /// Runs the machine to its end.
+    pub(super) fn run(
+        &self,
+        context: &Context<'_>,
+        repository: &Arc<Repository>,
+    ) -> Result<Ran, Failure> {
+        let library = context.library(Arc::clone(repository))?;
+        let temporary = tempfile::Builder::new()
+            .prefix("blockstore-boot-")
+            .tempdir_in(&context.environment.temporary)
+            .map_err(|error| Failure::Local("no temporary folder".to_owned(), error))?;
+        let overlays = Overlays {
+            kept: self.overlay,
+            temporary: temporary.path(),
+            is_one: self.chosen.len() == 1,
+        };
+        let socket = temporary.path().join("disks");
+        let exports = exports(repository, &library, self.chosen, &overlays)?;
+        let names: Vec<_> = exports.iter().map(|export| export.name.clone()).collect();
+        let server = NbdServer::bind(&NbdAddress::Unix(socket.clone()), exports)?;
+        let is_watched = self.expected.is_some();
+        let mut command =
+            qemu::command(self.machine, is_watched, &socket, &names, temporary.path())?;
+        let progress = context.progress()?;
+        let child = command.spawn();
+        let child =
+            child.map_err(|error| Failure::Local(qemu::cannot_start(&self.machine.qemu), error))?;
+        Ok(self.watched(context, server, child, progress))
+    }
+
+    /// Serves while the machine runs.
+    fn watched(
+        &self,
+        context: &Context<'_>,
+        server: NbdServer,
+        child: Child,
+        progress: Progress<'_>,
+    ) -> Ran {
+        let until = UntilEnded::new(&progress);
+        let (ended, report) = thread::scope(|scope| {
+            let serving = scope.spawn(|| server.run(&until));
+            let ended = Watch::new(context.output, self.expected, child).run(&progress);
+            until.end();
+            (ended, serving.join())
+        });
+        let mut problems = progress.finish();
+        // A server that panicked has at least one read on its conscience.
+        let failed = report.map_or(1, |report| report.problems);
+        problems.count = problems.count.max(failed);
+        Ran { ended, problems }
+    }
 }
 
 /// Where overlays are.

@@ -14,6 +14,7 @@ mod find;
 mod forget;
 mod generate;
 mod images;
+mod import;
 mod init;
 mod logical;
 mod ls;
@@ -31,6 +32,7 @@ mod snapshot;
 mod snapshots;
 mod stats;
 mod undelete;
+mod verify;
 mod versions;
 mod volumes;
 
@@ -78,7 +80,9 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Outcome, Failure> {
         Command::Diff(args) => diff::run(&context, args),
         Command::Merge(args) => merge::run(&context, args),
         Command::Commit(args) => commit::run(&context, args),
+        Command::Import(args) => import::run(&context, args),
         Command::Boot(args) => boot::run(&context, args),
+        Command::Verify(args) => verify::run(&context, args),
         Command::Forget(args) => forget::run(&context, args),
         Command::Undelete(args) => undelete::run(&context, args),
         Command::Protect(args) => protect::run(&context, args),
@@ -140,6 +144,23 @@ impl<'c> Context<'c> {
         path.ok_or_else(|| {
             Failure::Usage("which repository? give --repo, or set BLOCKSTORE_REPO".to_owned())
         })
+    }
+
+    /// For what takes long before it writes.
+    ///
+    /// # Errors
+    /// If the repository cannot be written to, as far as its folder tells.
+    fn ensure_writable(&self) -> Result<(), Failure> {
+        let path = self.repository_path()?;
+        let refused = |error: rustix::io::Errno| {
+            let place = format!("{}: nothing can be recorded there", path.display());
+            Failure::Local(place, error.into())
+        };
+        match rustix::fs::access(path, rustix::fs::Access::WRITE_OK) {
+            // That there is none is told by who opens it.
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(error) => Err(refused(error)),
+        }
     }
 
     /// To be written to; what a dry run writes is forgotten.

@@ -3,9 +3,13 @@
 use std::os::unix::ffi::OsStrExt;
 
 use blockstore::Timestamp;
+use blockstore::error::Error;
+use blockstore::format::boot::Boot;
+use blockstore::format::name::ObjectName;
 use blockstore::format::snapshot::Snapshot;
 use blockstore::operations::forget::guards::Guards;
 use blockstore::repository::Repository;
+use blockstore::repository::boots::BootNumbers;
 use blockstore::repository::retention::{Until, read_tombstone};
 use blockstore::repository::snapshots::{SnapshotList, list};
 
@@ -14,10 +18,10 @@ use crate::commands::Context;
 use crate::env;
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
-use crate::render::escape;
-use crate::render::json::{DamagedObject, ListedSnapshot, SnapshotsReport};
+use crate::render::json::{DamagedObject, LastBoot, ListedSnapshot, SnapshotsReport};
 use crate::render::retention::{snapshots, until_cell};
 use crate::render::units::local_time;
+use crate::render::{boots, escape};
 
 pub(super) fn run(context: &Context<'_>, args: &SnapshotsArgs) -> Result<Outcome, Failure> {
     let opened = context.open()?;
@@ -27,21 +31,30 @@ pub(super) fn run(context: &Context<'_>, args: &SnapshotsArgs) -> Result<Outcome
         false => &found.snapshots,
     };
     let chosen = of.iter().filter(|snapshot| matches(args, snapshot));
-    let marked = mark(&opened.repository, &found, chosen, args.forgotten)?;
+    let mut shown = mark(&opened.repository, &found, chosen, args.forgotten)?;
+    shown.damaged.extend(found.damaged);
     if context.output.is_json() {
-        context.output.object(&report(&found, &marked))?;
+        context.output.object(&report(&shown))?;
     } else {
-        print(context.output, &found, &marked, args.forgotten)?;
+        print(context.output, &shown, args.forgotten)?;
     }
-    Ok(Outcome::of_problems(found.damaged.len() as u64))
+    Ok(Outcome::of_problems(shown.damaged.len() as u64))
 }
 
-/// A snapshot, and what was decided about it.
+/// A snapshot, what was decided about it, and how it did when it was started last.
 struct Marked<'s> {
     snapshot: &'s Snapshot,
     until: Option<Until>,
     /// When it was forgotten, as far as its tombstone can be read.
     forgotten: Option<Timestamp>,
+    /// Number and content of its newest record.
+    last_boot: Option<(u32, Boot)>,
+}
+
+/// Snapshots, and what cannot be read of them.
+struct Shown<'s> {
+    marked: Vec<Marked<'s>>,
+    damaged: Vec<(ObjectName, Error)>,
 }
 
 fn mark<'s>(
@@ -49,17 +62,22 @@ fn mark<'s>(
     found: &SnapshotList,
     chosen: impl Iterator<Item = &'s Snapshot>,
     is_forgotten: bool,
-) -> Result<Vec<Marked<'s>>, Failure> {
+) -> Result<Shown<'s>, Failure> {
     let guards = Guards::read(repository, found, env::now())?;
-    let marked = chosen.map(|snapshot| {
+    let numbers = BootNumbers::list(repository)?;
+    let (mut marked, mut damaged) = (Vec::new(), Vec::new());
+    for snapshot in chosen {
         let tombstone = is_forgotten.then(|| read_tombstone(repository, snapshot.session));
-        Marked {
+        let newest = numbers.read_newest(repository, snapshot.session)?;
+        damaged.extend(newest.damaged);
+        marked.push(Marked {
             snapshot,
             until: guards.until(snapshot.session),
             forgotten: tombstone.and_then(|read| read.ok().map(|tombstone| tombstone.forgotten)),
-        }
-    });
-    Ok(marked.collect())
+            last_boot: newest.boots.into_iter().next(),
+        });
+    }
+    Ok(Shown { marked, damaged })
 }
 
 fn matches(args: &SnapshotsArgs, snapshot: &Snapshot) -> bool {
@@ -69,57 +87,47 @@ fn matches(args: &SnapshotsArgs, snapshot: &Snapshot) -> bool {
         && path.is_none_or(|path| snapshot.roots.iter().any(|root| root.name == path))
 }
 
-fn report(found: &SnapshotList, marked: &[Marked<'_>]) -> SnapshotsReport {
-    let damaged = found.damaged.iter().map(|(name, error)| DamagedObject {
-        object: name.to_string(),
-        detail: error.to_string(),
+fn report(shown: &Shown<'_>) -> SnapshotsReport {
+    let listed = shown.marked.iter().map(|marked| {
+        let last = marked.last_boot.as_ref();
+        ListedSnapshot::of(marked.snapshot)
+            .protected(marked.until)
+            .forgotten(marked.forgotten)
+            .last_boot(last.map(|(number, boot)| LastBoot::of(*number, boot)))
     });
-    let listed = marked
-        .iter()
-        .map(|marked| ListedSnapshot::of(marked.snapshot, marked.until, marked.forgotten));
     SnapshotsReport {
         snapshots: listed.collect(),
-        damaged: damaged.collect(),
+        damaged: DamagedObject::list(&shown.damaged),
     }
 }
 
-fn print(
-    output: &Output,
-    found: &SnapshotList,
-    marked: &[Marked<'_>],
-    is_forgotten: bool,
-) -> Result<(), Failure> {
-    if marked.is_empty() {
+fn print(output: &Output, shown: &Shown<'_>, is_forgotten: bool) -> Result<(), Failure> {
+    if shown.marked.is_empty() {
         output.note(match is_forgotten {
             true => "no forgotten snapshots",
             false => "no snapshots",
         });
     } else {
-        let (heading, rows): (_, Vec<_>) = match is_forgotten {
-            true => (
-                "forgotten",
-                rows(marked, |marked| marked.forgotten.map(local_time)),
-            ),
-            false => (
-                "protected until",
-                rows(marked, |marked| marked.until.map(until_cell)),
-            ),
+        let decided = match is_forgotten {
+            true => "forgotten",
+            false => "protected until",
         };
-        let lines = snapshots(heading, &rows);
+        let rows = shown.marked.iter().map(|marked| {
+            let decided = match is_forgotten {
+                true => marked.forgotten.map(local_time),
+                false => marked.until.map(until_cell),
+            };
+            let started = marked.last_boot.as_ref().map(|(_, boot)| boots::cell(boot));
+            (marked.snapshot, [decided, started])
+        });
+        let rows: Vec<_> = rows.collect();
+        let lines = snapshots([decided, "booted"], &rows);
         lines.iter().try_for_each(|line| output.line(line))?;
     }
-    for (_, error) in &found.damaged {
+    for (_, error) in &shown.damaged {
         output.problem(&escape::line(&format!("damaged: {error}")));
     }
     Ok(())
-}
-
-fn rows<'s>(
-    marked: &[Marked<'s>],
-    note: impl Fn(&Marked<'s>) -> Option<String>,
-) -> Vec<(&'s Snapshot, Option<String>)> {
-    let row = |marked: &Marked<'s>| (marked.snapshot, note(marked));
-    marked.iter().map(row).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! second field.
 
 mod bench;
+mod boots;
 mod mount;
 mod ranges;
 mod retention;
@@ -15,7 +16,9 @@ mod volumes;
 use std::fmt::Write;
 use std::time::Duration;
 
+use blockstore::error::Error;
 use blockstore::format::entry::{Entry, Node};
+use blockstore::format::name::ObjectName;
 use blockstore::format::snapshot::{Consistency, Root, Snapshot, Tracking};
 use blockstore::observe::{Problem, ProblemKind};
 use blockstore::operations::check::{CheckReport, Finding, FindingKind};
@@ -31,12 +34,13 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 pub(crate) use self::bench::BenchSummary;
+pub(crate) use self::boots::{BootList, BootRecord, BootSummary, LastBoot, VerifySummary};
 pub(crate) use self::mount::{MountLine, MountSummary};
 use self::ranges::LostBytes;
 pub(crate) use self::ranges::{DirtyRange, LogicalLine, MapEntry, RangeLine, RootLine, VolumeLine};
 pub(crate) use self::retention::{ForgetSummary, ListedSnapshot, ProtectSummary, UndeleteSummary};
 pub(crate) use self::search::{FindSummary, FoundLine, VersionsSummary};
-pub(crate) use self::serve::{BootSummary, ListeningLine, ServeSummary};
+pub(crate) use self::serve::{ListeningLine, ServeSummary};
 use self::volumes::VolumeDescription;
 pub(crate) use self::volumes::{RestoreVolumeSummary, VerifyVolumeSummary};
 use crate::progress::Problems;
@@ -149,8 +153,18 @@ pub(crate) struct SnapshotsReport {
 /// An object that could not be read.
 #[derive(Debug, Serialize)]
 pub(crate) struct DamagedObject {
-    pub(crate) object: String,
-    pub(crate) detail: String,
+    object: String,
+    detail: String,
+}
+
+impl DamagedObject {
+    pub(crate) fn list(damaged: &[(ObjectName, Error)]) -> Vec<Self> {
+        let damaged = damaged.iter().map(|(name, error)| Self {
+            object: name.to_string(),
+            detail: error.to_string(),
+        });
+        damaged.collect()
+    }
 }
 
 /// A path as text, and exactly where it is no text.
@@ -826,15 +840,17 @@ mod tests {
             kind: "busy",
             exit_code: 11,
         };
-        let damaged = DamagedObject {
-            object: "snapshots/x".into(),
-            detail: "x".into(),
-        };
+        let name = ObjectName::Snapshot(snapshot.session);
+        let damaged = [(name, Error::damaged(name, "x"))];
         let until = Some(Until::Forever);
-        let listed = ListedSnapshot::of(&snapshot, until, Some(snapshot.ended));
+        let boot = samples::boot();
+        let listed = ListedSnapshot::of(&snapshot)
+            .protected(until)
+            .forgotten(Some(snapshot.ended))
+            .last_boot(Some(LastBoot::of(1, &boot)));
         let list = SnapshotsReport {
             snapshots: vec![listed],
-            damaged: vec![damaged],
+            damaged: DamagedObject::list(&damaged),
         };
         let cat = CatReport {
             snapshot: "x".into(),
@@ -905,6 +921,19 @@ mod tests {
             (
                 "forget",
                 value(ForgetSummary::of(&samples::forget(), &problems, true)),
+            ),
+            (
+                "boot",
+                value(BootSummary::of(Some(true), b"\xff", &problems, took)),
+            ),
+            ("verify", value(VerifySummary::of(1, &boot, &problems))),
+            (
+                "verify",
+                value(BootList::of(
+                    snapshot.session,
+                    &[(1, boot.clone())],
+                    &damaged,
+                )),
             ),
             ("undelete", value(UndeleteSummary::of(&undeleted))),
             ("protect", value(ProtectSummary::of(&protected))),

@@ -1,6 +1,7 @@
 //! Reports as text for people (`human`) and for programs (`json`). Nothing here prints.
 
 pub(crate) mod bench;
+pub(crate) mod boots;
 pub(crate) mod escape;
 pub(crate) mod html;
 pub(crate) mod human;

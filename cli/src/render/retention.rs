@@ -185,25 +185,33 @@ pub(crate) fn protected(report: &ProtectReport) -> String {
     )
 }
 
-/// One line for each snapshot, below a heading; with a column of notes if there are any.
-pub(crate) fn snapshots(note: &str, rows: &[(&Snapshot, Option<String>)]) -> Vec<String> {
-    let heading = ["id", "time", "host", "tags", "size", "paths"].map(str::to_owned);
-    let cells = rows.iter().map(|(snapshot, _)| snapshot_cells(snapshot));
-    let cells: Vec<_> = std::iter::once(heading).chain(cells).collect();
-    use Align::{Left, Right};
-    if rows.iter().all(|(_, note)| note.is_none()) {
-        return table::lines([Left, Left, Left, Left, Right, Left], &cells);
-    }
-    let notes = rows
-        .iter()
-        .map(|(_, note)| note.clone().unwrap_or_default());
-    let notes = std::iter::once(note.to_owned()).chain(notes);
-    let with_notes = cells.into_iter().zip(notes).map(|(cells, note)| {
-        let [id, time, host, tags, size, paths] = cells;
-        [id, time, note, host, tags, size, paths]
+/// One line for each snapshot, below a heading; with a column for each kind of note that there is.
+pub(crate) fn snapshots(
+    notes: [&str; 2],
+    rows: &[(&Snapshot, [Option<String>; 2])],
+) -> Vec<String> {
+    let is_there = |column: usize| rows.iter().any(|(_, notes)| notes[column].is_some());
+    let heading = [0, 1].map(|column| match is_there(column) {
+        true => notes[column].to_owned(),
+        false => String::new(),
     });
-    let with_notes: Vec<_> = with_notes.collect();
-    table::lines([Left, Left, Left, Left, Left, Right, Left], &with_notes)
+    let names = ["id", "time", "host", "tags", "size", "paths"].map(str::to_owned);
+    let cells = rows.iter().map(|(snapshot, notes)| {
+        let notes = notes.clone().map(Option::unwrap_or_default);
+        with_notes(snapshot_cells(snapshot), notes)
+    });
+    let cells: Vec<_> = std::iter::once(with_notes(names, heading))
+        .chain(cells)
+        .collect();
+    use Align::{Left, Right};
+    table::lines([Left, Left, Left, Left, Left, Left, Right, Left], &cells)
+}
+
+/// Behind the time.
+fn with_notes(cells: [String; 6], notes: [String; 2]) -> [String; 8] {
+    let [id, time, host, tags, size, paths] = cells;
+    let [first, second] = notes;
+    [id, time, first, second, host, tags, size, paths]
 }
 
 /// The end of a protection, for a column.
@@ -230,20 +238,25 @@ mod tests {
     #[test]
     fn a_list_of_snapshots_has_a_heading_and_escaped_paths() {
         let snapshot = samples::snapshot();
-        let lines = snapshots("protected until", &[(&snapshot, None)]);
+        let notes = ["protected until", "booted"];
+        let lines = snapshots(notes, &[(&snapshot, [None, None])]);
         assert!(lines[0].starts_with("id        time "), "{}", lines[0]);
         assert!(!lines[0].contains("protected"), "{}", lines[0]);
         assert!(lines[1].starts_with("3f3f3f3f  20"), "{}", lines[1]);
         let end = r"laptop  daily  1.6 GiB  /home/\xff";
         assert!(lines[1].ends_with(end), "{}", lines[1]);
         let noted = Some(until_cell(Until::Forever));
-        let lines = snapshots("protected until", &[(&snapshot, noted)]);
+        let lines = snapshots(notes, &[(&snapshot, [noted.clone(), None])]);
         assert!(lines[0].contains("  protected until  host"), "{}", lines[0]);
         assert!(
             lines[1].contains("  for ever         laptop"),
             "{}",
             lines[1]
         );
+        let started = Some("failed".to_owned());
+        let lines = snapshots(notes, &[(&snapshot, [noted, started])]);
+        assert!(lines[0].contains("  protected until  booted  host"));
+        assert!(lines[1].contains("  for ever         failed  laptop"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use blockstore::format::boot::{Boot, BootFirmware, BootOutcome};
 use blockstore::format::entry::{
     Content, Entry, Extent, ExtentKind, Metadata, Node, Owner, Timestamp,
 };
@@ -65,6 +66,32 @@ pub(crate) fn snapshot() -> Snapshot {
         },
         base: 0,
         sequence: 1,
+    }
+}
+
+/// A machine that was started from that snapshot and said what would move a cursor.
+pub(crate) fn boot() -> Boot {
+    let begun = snapshot().ended;
+    Boot {
+        session: snapshot().session,
+        begun,
+        ended: begun,
+        outcome: BootOutcome::Appeared { after_ms: 11_500 },
+        detail: String::new(),
+        expected: "login:".into(),
+        timeout_ms: 120_000,
+        firmware: BootFirmware::Uefi,
+        accelerator: "kvm".into(),
+        bus: "virtio".into(),
+        memory: 1 << 30,
+        machine: "QEMU emulator version 10.0.2".into(),
+        disks: vec![b"disk0".to_vec(), b"\xff".to_vec()],
+        serial: b"\x1b[2Jhost\r\nlogin: ".to_vec(),
+        said: 70_000,
+        failed: 0,
+        host: "laptop".into(),
+        user: "ana".into(),
+        program: "blockstore 0.1.0".into(),
     }
 }
 

@@ -7,7 +7,8 @@ pub(crate) enum Align {
     Right,
 }
 
-/// Lines of cells, each column as wide as its widest cell; nothing behind the last one.
+/// Lines of cells, each column as wide as its widest cell; nothing behind the last one. A column that
+/// is empty in all rows takes no place.
 pub(crate) fn lines<const N: usize>(align: [Align; N], rows: &[[String; N]]) -> Vec<String> {
     let width = |column: usize| {
         let widths = rows.iter().map(|row| row[column].chars().count());
@@ -19,6 +20,7 @@ pub(crate) fn lines<const N: usize>(align: [Align; N], rows: &[[String; N]]) -> 
             .iter()
             .zip(align)
             .zip(widths)
+            .filter(|(_, width)| *width > 0)
             .map(|((cell, align), width)| match align {
                 Align::Left => format!("{cell:<width$}"),
                 Align::Right => format!("{cell:>width$}"),
@@ -31,6 +33,12 @@ pub(crate) fn lines<const N: usize>(align: [Align; N], rows: &[[String; N]]) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_column_without_a_cell_takes_no_place() {
+        let rows = [["a", "", "x"], ["b", "", "y"]].map(|row| row.map(str::to_owned));
+        assert_eq!(lines([Align::Left; 3], &rows), ["a  x", "b  y"]);
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

@@ -61,6 +61,8 @@ pub enum SealedKind {
     PruneDone = 10,
     /// A snapshot must not be forgotten.
     Protection = 11,
+    /// A machine was started from a snapshot.
+    Boot = 12,
 }
 
 impl SealedKind {
@@ -77,6 +79,7 @@ impl SealedKind {
             9 => Self::PruneSeal,
             10 => Self::PruneDone,
             11 => Self::Protection,
+            12 => Self::Boot,
             _ => return Err(DecodeError::Malformed("unknown kind of object")),
         })
     }
@@ -97,6 +100,7 @@ impl SealedKind {
             ObjectName::Intent(_) => self == Self::Intent,
             ObjectName::Forgotten(_) => self == Self::Tombstone,
             ObjectName::Protected { .. } => self == Self::Protection,
+            ObjectName::Boot { .. } => self == Self::Boot,
             ObjectName::Prune(PruneStep::Plan, _) => self == Self::PrunePlan,
             ObjectName::Prune(PruneStep::Seal, _) => self == Self::PruneSeal,
             ObjectName::Prune(PruneStep::Done, _) => self == Self::PruneDone,

@@ -14,6 +14,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
+pub mod boot;
 pub(crate) mod cbor;
 pub mod config;
 pub mod cursor;

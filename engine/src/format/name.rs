@@ -45,6 +45,13 @@ pub enum ObjectName {
         /// Counts the protections of that snapshot.
         number: u32,
     },
+    /// `boots/<session>-<number>`: what a machine did that was started from a snapshot.
+    Boot {
+        /// The snapshot.
+        session: SessionId,
+        /// Counts the boots of that snapshot.
+        number: u32,
+    },
     /// `prune/plan-<number>`, `prune/seal-<number>`, `prune/done-<number>`.
     Prune(PruneStep, u32),
 }
@@ -88,13 +95,15 @@ pub enum ObjectKind {
     Forgotten,
     /// `protected/`
     Protected,
+    /// `boots/`
+    Boot,
     /// `prune/`
     Prune,
 }
 
 impl ObjectKind {
     /// All kinds, in the order in which a repository is laid out.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Config,
         Self::Key,
         Self::Intent,
@@ -103,6 +112,7 @@ impl ObjectKind {
         Self::Snapshot,
         Self::Forgotten,
         Self::Protected,
+        Self::Boot,
         Self::Prune,
     ];
 
@@ -117,6 +127,7 @@ impl ObjectKind {
             Self::Snapshot => "snapshots",
             Self::Forgotten => "forgotten",
             Self::Protected => "protected",
+            Self::Boot => "boots",
             Self::Prune => "prune",
         }
     }
@@ -134,6 +145,7 @@ impl ObjectName {
             Self::Snapshot(_) => ObjectKind::Snapshot,
             Self::Forgotten(_) => ObjectKind::Forgotten,
             Self::Protected { .. } => ObjectKind::Protected,
+            Self::Boot { .. } => ObjectKind::Boot,
             Self::Prune(..) => ObjectKind::Prune,
         }
     }
@@ -155,7 +167,9 @@ impl fmt::Display for ObjectName {
             } => {
                 write!(f, "{folder}/{session}/{number:08x}.{}", class.suffix())
             }
-            Self::Index { session, number } | Self::Protected { session, number } => {
+            Self::Index { session, number }
+            | Self::Protected { session, number }
+            | Self::Boot { session, number } => {
                 write!(f, "{folder}/{session}-{number:08x}")
             }
             Self::Prune(step, number) => write!(f, "{folder}/{}-{number:08x}", step.word()),
@@ -229,6 +243,7 @@ impl FromStr for ObjectName {
             "protected" => {
                 parse_numbered(rest).map(|(session, number)| Self::Protected { session, number })
             }
+            "boots" => parse_numbered(rest).map(|(session, number)| Self::Boot { session, number }),
             "prune" => parse_prune(rest),
             _ => Err(ParseNameError),
         }
@@ -306,6 +321,7 @@ mod tests {
             ObjectName::Snapshot(session),
             ObjectName::Forgotten(session),
             ObjectName::Protected { session, number: 2 },
+            ObjectName::Boot { session, number: 0 },
             ObjectName::Prune(PruneStep::Seal, 9),
         ];
         for name in names {

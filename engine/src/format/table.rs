@@ -132,7 +132,8 @@ impl TableName {
                 session, number, ..
             }
             | ObjectName::Index { session, number }
-            | ObjectName::Protected { session, number } => (session, number),
+            | ObjectName::Protected { session, number }
+            | ObjectName::Boot { session, number } => (session, number),
             ObjectName::Intent(session)
             | ObjectName::Snapshot(session)
             | ObjectName::Forgotten(session) => (session, 0),

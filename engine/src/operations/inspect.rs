@@ -5,6 +5,7 @@
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::Decoded;
+use crate::format::boot::Boot;
 use crate::format::config::Config;
 use crate::format::cuts;
 use crate::format::entry::{Content, Entry, ExtentKind, Node, TreePath};
@@ -233,6 +234,7 @@ fn payload_fields(
         SealedKind::Intent => intent(inspection, &Intent::decode(payload, session)?),
         SealedKind::Tombstone => tombstone(inspection, &Tombstone::decode(payload, session)?),
         SealedKind::Protection => protection(inspection, &Protection::decode(payload, session)?),
+        SealedKind::Boot => boot(inspection, &Boot::decode(payload, session)?),
         SealedKind::PrunePlan | SealedKind::PruneSeal => {
             let number = TableName::of(name).number;
             prune_record(inspection, &PruneRecord::decode(payload, number)?);
@@ -321,6 +323,29 @@ fn protection(inspection: &mut Inspection, protection: &Protection) {
         .field("decided", protection.decided.seconds)
         .field("host", &protection.host)
         .field("user", &protection.user);
+}
+
+fn boot(inspection: &mut Inspection, boot: &Boot) {
+    inspection
+        .field("begun", boot.begun.seconds)
+        .field("ended", boot.ended.seconds)
+        .field("outcome", format!("{:?}", boot.outcome))
+        .field("detail", &boot.detail)
+        .field("expected", &boot.expected)
+        .field("timeout, milliseconds", boot.timeout_ms)
+        .field("firmware", format!("{:?}", boot.firmware))
+        .field("accelerator", &boot.accelerator)
+        .field("bus", &boot.bus)
+        .field("memory", boot.memory)
+        .field("machine", &boot.machine)
+        .field("said", boot.said)
+        .field("failed", boot.failed)
+        .field("host", &boot.host)
+        .field("user", &boot.user)
+        .field("program", &boot.program);
+    for name in &boot.disks {
+        inspection.row([("disk", name.escape_ascii().to_string())]);
+    }
 }
 
 fn prune_record(inspection: &mut Inspection, record: &PruneRecord) {

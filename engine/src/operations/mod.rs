@@ -20,6 +20,7 @@ pub mod map_volume;
 pub mod merge;
 pub mod protect;
 pub mod prune;
+pub mod record_boot;
 pub mod repair_index;
 #[cfg(test)]
 mod repair_index_tests;

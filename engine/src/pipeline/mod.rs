@@ -26,6 +26,7 @@ pub mod parallel;
 pub(crate) mod pool;
 pub(crate) mod ranges;
 mod segments;
+pub(crate) mod stream;
 pub mod volume;
 mod worker;
 

@@ -14,6 +14,7 @@
 //! **Architecture Invariant:** reading needs packs, snapshots, keys and config; the index is
 //! derived and may be deleted.
 
+pub mod boots;
 pub mod chunks;
 pub mod frame_writer;
 pub(crate) mod generations;

@@ -283,7 +283,8 @@ fn check_payload_len(object: &OpenedObject) -> Decoded<()> {
         SealedKind::Commit
         | SealedKind::Intent
         | SealedKind::Tombstone
-        | SealedKind::Protection => SNAPSHOT_LEN_LIMIT as u64,
+        | SealedKind::Protection
+        | SealedKind::Boot => SNAPSHOT_LEN_LIMIT as u64,
         SealedKind::Abort | SealedKind::PruneDone if !frames.is_empty() => {
             let detail = "object with a frame, which its name alone says all of";
             return Err(DecodeError::Malformed(detail));

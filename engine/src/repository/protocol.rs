@@ -63,7 +63,7 @@ pub enum CollectorStep {
     MarkAgain,
     /// P6: puts the seal.
     Seal,
-    /// P7: deletes outcomes, tombstones, protections and intents that the seal has settled.
+    /// P7: deletes outcomes, tombstones, protections, boots and intents that the seal has settled.
     Tidy,
     /// P8: deletes packs.
     Sweep,
@@ -213,6 +213,7 @@ impl CollectorStep {
             Self::Tidy => &[
                 (List, Kind::Forgotten),
                 (List, Kind::Protected),
+                (List, Kind::Boot),
                 (List, Kind::Intent),
                 (Get, Kind::Intent),
                 (List, Kind::Snapshot),
@@ -220,6 +221,7 @@ impl CollectorStep {
                 (Delete, Kind::Snapshot),
                 (Delete, Kind::Forgotten),
                 (Delete, Kind::Protected),
+                (Delete, Kind::Boot),
                 (Delete, Kind::Intent),
             ],
             Self::Sweep => &[(List, Kind::Pack), (Delete, Kind::Pack)],

@@ -5,6 +5,7 @@
 //! decodes must encode to the same bytes; where CBOR leaves room, to the same value. A checksum in
 //! front of a structure is repaired on a second try, or nothing behind it would ever be reached.
 
+use crate::format::boot::Boot;
 use crate::format::config::Config;
 use crate::format::cursor::Cursor;
 use crate::format::cuts;
@@ -95,6 +96,7 @@ pub fn all() -> &'static [Decoder] {
         ("intent", intent),
         ("tombstone", tombstone),
         ("protection", protection),
+        ("boot", boot),
         ("prune_record", prune_record),
         ("object_name", object_name),
         ("sealed_object", sealed_object),
@@ -351,6 +353,14 @@ pub fn protection(bytes: &[u8]) {
     }
 }
 
+/// The payload of a boot.
+pub fn boot(bytes: &[u8]) {
+    if let Ok(boot) = Boot::decode(bytes, keys::SESSION) {
+        let written = boot.encode();
+        assert_eq!(Boot::decode(&written, keys::SESSION), Ok(boot));
+    }
+}
+
 /// The payload of a plan or a seal, under the number that it says.
 pub fn prune_record(bytes: &[u8]) {
     let number = Cursor::new(bytes).u32().unwrap_or_default();
@@ -401,6 +411,7 @@ fn name_of_sealed(bytes: &[u8], number: u32) -> ObjectName {
         Ok(SealedKind::Intent) => ObjectName::Intent(session),
         Ok(SealedKind::Tombstone) => ObjectName::Forgotten(session),
         Ok(SealedKind::Protection) => ObjectName::Protected { session, number },
+        Ok(SealedKind::Boot) => ObjectName::Boot { session, number },
         Ok(SealedKind::PrunePlan) => ObjectName::Prune(PruneStep::Plan, number),
         Ok(SealedKind::PruneSeal) => ObjectName::Prune(PruneStep::Seal, number),
         Ok(SealedKind::PruneDone) => ObjectName::Prune(PruneStep::Done, number),

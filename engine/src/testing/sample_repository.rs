@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::error::{Error, Place, Result};
+use crate::format::boot::{Boot, BootFirmware, BootOutcome};
 use crate::format::entry::{
     Content, Entry, Extent, FolderPath, Metadata, Node, Timestamp, TreePath,
 };
@@ -405,6 +406,35 @@ impl ReadAt for InMemory {
         let len = rest.len().min(buffer.len());
         buffer[..len].copy_from_slice(&rest[..len]);
         Ok(len)
+    }
+}
+
+/// A machine that was started from a disk of `session` and said what it should.
+pub fn sample_boot(session: SessionId) -> Boot {
+    let time = |seconds| Timestamp {
+        seconds,
+        nanoseconds: 7,
+    };
+    Boot {
+        session,
+        begun: time(CREATED as i64),
+        ended: time(CREATED as i64 + 12),
+        outcome: BootOutcome::Appeared { after_ms: 11_500 },
+        detail: String::new(),
+        expected: "login:".to_owned(),
+        timeout_ms: 120_000,
+        firmware: BootFirmware::Uefi,
+        accelerator: "kvm".to_owned(),
+        bus: "virtio".to_owned(),
+        memory: 1 << 30,
+        machine: "a machine 1.0".to_owned(),
+        disks: vec![b"disk0".to_vec(), b"\xff".to_vec()],
+        serial: b"\x1b[2Jhost login:".to_vec(),
+        said: 70_000,
+        failed: 0,
+        host: "host".to_owned(),
+        user: "ana".to_owned(),
+        program: "sample 1".to_owned(),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::testing::keys;
 use crate::testing::prepared::prepared;
 use crate::testing::prepared::snapshot_of;
 use crate::testing::random::Random;
+use crate::testing::sample_repository::sample_boot;
 use crate::testing::tiny_volumes;
 use crate::transform::compress::{Compressor, Decompressor};
 use crate::transform::derive::Secret;
@@ -95,6 +96,8 @@ fn payloads(seeds: &mut Vec<Seed>) {
     payload(seeds, "snapshot", SealedKind::Commit, snapshot.encode());
     payload(seeds, "intent", SealedKind::Intent, intent.encode());
     forgetting(seeds);
+    let boot = sample_boot(session).encode();
+    payload(seeds, "boot", SealedKind::Boot, boot);
     for (name, bytes) in &prepared().objects {
         let opened = object::open_bytes(&keys, name, bytes);
         let payload = opened.and_then(|object| object::payload(&keys, &object, bytes));
@@ -116,6 +119,7 @@ fn payload(seeds: &mut Vec<Seed>, decoder: &'static str, kind: SealedKind, paylo
         SealedKind::Intent => ObjectName::Intent(session),
         SealedKind::Tombstone => ObjectName::Forgotten(session),
         SealedKind::Protection => ObjectName::Protected { session, number },
+        SealedKind::Boot => ObjectName::Boot { session, number },
         SealedKind::PrunePlan => ObjectName::Prune(PruneStep::Plan, number),
         SealedKind::PruneSeal => ObjectName::Prune(PruneStep::Seal, number),
         _ => ObjectName::Snapshot(session),
@@ -206,7 +210,8 @@ fn names(seeds: &mut Vec<Seed>) {
     let protected = ObjectName::Protected { session, number: 2 };
     let prepared = prepared().objects.iter().map(|(name, _)| *name);
     let slot = ObjectName::Key(SlotId([0xab; 16]));
-    for name in prepared.chain([forgotten, protected, slot]) {
+    let boot = ObjectName::Boot { session, number: 0 };
+    for name in prepared.chain([forgotten, protected, boot, slot]) {
         seeds.push(("object_name", name.to_string().into_bytes()));
     }
     for text in [

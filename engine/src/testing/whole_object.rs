@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::format::DecodeError;
+use crate::format::boot::Boot;
 use crate::format::config::Config;
 use crate::format::envelope::{Header, OBJECT_LEN_MIN, SealedKind, Tail, Trailer};
 use crate::format::id::{ChunkId, RepositoryId, SessionId};
@@ -35,6 +36,7 @@ pub fn read_whole_object(keys: &Keys, name: &ObjectName, bytes: &[u8]) -> Result
         SealedKind::Intent => Intent::decode(&payload, session_of(name)).map(drop),
         SealedKind::Tombstone => Tombstone::decode(&payload, session_of(name)).map(drop),
         SealedKind::Protection => Protection::decode(&payload, session_of(name)).map(drop),
+        SealedKind::Boot => Boot::decode(&payload, session_of(name)).map(drop),
         SealedKind::PrunePlan | SealedKind::PruneSeal => {
             PruneRecord::decode(&payload, TableName::of(name).number).map(drop)
         }

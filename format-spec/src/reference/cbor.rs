@@ -222,6 +222,16 @@ impl Map {
             .collect()
     }
 
+    pub(crate) fn byte_strings(&mut self, key: u64) -> Result<Vec<Vec<u8>>> {
+        self.list(key)?
+            .into_iter()
+            .map(|value| match value {
+                Value::Bytes(bytes) => Ok(bytes),
+                _ => Err(self.malformed(key, "not an array of byte strings")),
+            })
+            .collect()
+    }
+
     pub(crate) fn map(&mut self, key: u64) -> Result<Map> {
         let value = self.take(key)?;
         Map::from_value(&format!("{} key {key}", self.what), value)

@@ -27,6 +27,8 @@ pub enum ObjectName {
     Forgotten(Id),
     /// `protected/<session>-<n>`
     Protected(Id, u32),
+    /// `boots/<session>-<n>`
+    Boot(Id, u32),
     /// `prune/plan-<n>`
     PrunePlan(u32),
     /// `prune/seal-<n>`
@@ -47,6 +49,7 @@ impl ObjectName {
             "forgotten" => id(rest).map(ObjectName::Forgotten),
             "index" => numbered(rest).map(|(session, n)| ObjectName::IndexRun(session, n)),
             "protected" => numbered(rest).map(|(session, n)| ObjectName::Protected(session, n)),
+            "boots" => numbered(rest).map(|(session, n)| ObjectName::Boot(session, n)),
             "packs" => pack(rest),
             "prune" => step(rest),
             _ => None,
@@ -63,7 +66,8 @@ impl ObjectName {
             ObjectName::DataPack(session, n)
             | ObjectName::MetaPack(session, n)
             | ObjectName::IndexRun(session, n)
-            | ObjectName::Protected(session, n) => Some((session, n)),
+            | ObjectName::Protected(session, n)
+            | ObjectName::Boot(session, n) => Some((session, n)),
             ObjectName::PrunePlan(n) | ObjectName::PruneSeal(n) | ObjectName::PruneDone(n) => {
                 Some(([0; 16], n))
             }
@@ -84,6 +88,7 @@ impl ObjectName {
             ObjectName::PruneSeal(_) => kind == 9,
             ObjectName::PruneDone(_) => kind == 10,
             ObjectName::Protected(..) => kind == 11,
+            ObjectName::Boot(..) => kind == 12,
         }
     }
 }
@@ -100,6 +105,7 @@ impl fmt::Display for ObjectName {
             ObjectName::Snapshot(id) => write!(f, "snapshots/{}", hex(id)),
             ObjectName::Forgotten(id) => write!(f, "forgotten/{}", hex(id)),
             ObjectName::Protected(id, n) => write!(f, "protected/{}-{n:08x}", hex(id)),
+            ObjectName::Boot(id, n) => write!(f, "boots/{}-{n:08x}", hex(id)),
             ObjectName::PrunePlan(n) => write!(f, "prune/plan-{n:08x}"),
             ObjectName::PruneSeal(n) => write!(f, "prune/seal-{n:08x}"),
             ObjectName::PruneDone(n) => write!(f, "prune/done-{n:08x}"),
@@ -183,6 +189,7 @@ mod tests {
             format!("intents/{session}"),
             format!("forgotten/{session}"),
             format!("protected/{session}-00000003"),
+            format!("boots/{session}-00000000"),
             "prune/plan-00000001".to_string(),
             "prune/seal-00000001".to_string(),
             "prune/done-ffffffff".to_string(),

@@ -1,5 +1,7 @@
 //! A whole sealed object from its bytes (FORMAT.md section 7), with the payload that its kind promises.
 
+use crate::reference::boot::Boot;
+use crate::reference::boot::decode_boot;
 use crate::reference::bytes::Reader;
 use crate::reference::fault::Fault;
 use crate::reference::fault::Result;
@@ -54,6 +56,8 @@ pub enum Payload {
     Done,
     /// A snapshot must not be forgotten.
     Protection(Protection),
+    /// A machine was started from a snapshot.
+    Boot(Box<Boot>),
 }
 
 /// A sealed object, opened.
@@ -116,7 +120,8 @@ fn decode_payload(
         8 => Payload::Plan(decode_step(&whole(), name)?),
         9 => Payload::Seal(decode_step(&whole(), name)?),
         10 => Payload::Done,
-        _ => Payload::Protection(decode_protection(&whole(), name)?),
+        11 => Payload::Protection(decode_protection(&whole(), name)?),
+        _ => Payload::Boot(Box::new(decode_boot(&whole(), name)?)),
     })
 }
 
@@ -151,7 +156,7 @@ fn check_frames(kind: u8, table: &Table) -> Result<()> {
     match kind {
         3 | 8 | 9 => reader.limit(sum, LIST_MAX, "the payload"),
         5 | 10 => reader.require(table.frames.is_empty(), "an ABORT or a done holds a frame"),
-        4 | 6 | 7 | 11 => reader.limit(sum, PAYLOAD_MAX, "the payload"),
+        4 | 6 | 7 | 11 | 12 => reader.limit(sum, PAYLOAD_MAX, "the payload"),
         _ => Ok(()),
     }
 }

@@ -10,10 +10,10 @@ use crate::reference::pages::LEVEL_MAX;
 use crate::reference::volume::Volume;
 use crate::reference::volume::decode_volume;
 
-const NAME_MAX: u64 = 65_536;
+pub(crate) const NAME_MAX: u64 = 65_536;
 pub(crate) const FILE_MAX: u64 = (1 << 62) - 1;
 
-/// Greatest payload of a snapshot, intent, tombstone or protection.
+/// Greatest payload of a snapshot, intent, tombstone, protection or boot.
 pub const PAYLOAD_MAX: u64 = 16 << 20;
 
 /// Seconds since 1970 and nanoseconds.

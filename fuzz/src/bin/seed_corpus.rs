@@ -22,6 +22,7 @@ fn targets_of(kind: &str) -> &'static [&'static str] {
         "intent" => &["intent"],
         "tombstone" => &["tombstone"],
         "protection" => &["protection"],
+        "boot" => &["boot"],
         "plan" | "seal" => &["prune_record"],
         "tree" => &["tree_leaf", "tree_inner", "page_head"],
         "scan" => &["scan_leaf", "scan_inner", "page_head"],

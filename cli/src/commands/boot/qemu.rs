@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::args::{Accelerator, BootArgs, Bus, Firmware};
+use crate::args::{Bus, Firmware, MachineArgs};
 use crate::exit::Failure;
 
+/// Longest version of the program that is kept, characters.
+const VERSION_LEN_MAX: usize = 256;
 /// Where distributions install OVMF: its code, and the variables that it starts with.
 const OVMF: [(&str, &str); 4] = [
     (
@@ -26,19 +28,18 @@ const OVMF: [(&str, &str); 4] = [
     ),
 ];
 
-/// A machine with the exports `disks` of the server at `socket`.
+/// A machine with the exports `disks` of the server at `socket`, whose serial port is a pipe if it
+/// `is_watched`, else the terminal.
 pub(super) fn command(
-    args: &BootArgs,
+    args: &MachineArgs,
+    is_watched: bool,
     socket: &Path,
     disks: &[String],
     temporary: &Path,
 ) -> Result<Command, Failure> {
     let mut command = Command::new(&args.qemu);
-    let accelerator = match args.accel {
-        Accelerator::Tcg => "tcg",
-        Accelerator::Kvm => "kvm",
-    };
-    command.args(["-accel", accelerator, "-nodefaults", "-display", "none"]);
+    command.args(["-accel", args.accel.word(), "-nodefaults"]);
+    command.args(["-display", "none"]);
     command
         .arg("-m")
         .arg(format!("{}M", (args.memory_size.0 >> 20).max(1)));
@@ -51,12 +52,12 @@ pub(super) fn command(
     for (number, name) in disks.iter().enumerate() {
         add_disk(&mut command, args.bus, socket, number, name);
     }
-    match args.expect {
-        Some(_) => {
+    match is_watched {
+        true => {
             command.args(["-no-reboot", "-serial", "stdio"]);
             command.stdin(Stdio::null()).stdout(Stdio::piped());
         }
-        None => drop(command.args(["-serial", "mon:stdio"])),
+        false => drop(command.args(["-serial", "mon:stdio"])),
     }
     command.args(&args.more);
     Ok(command)
@@ -104,6 +105,15 @@ fn add_uefi(command: &mut Command, temporary: &Path) -> Result<(), Failure> {
         .arg("-drive")
         .arg(flash(&copy.to_string_lossy(), false));
     Ok(())
+}
+
+/// The first line that the program has to say of itself.
+pub(in crate::commands) fn version(program: &Path) -> Result<String, Failure> {
+    let asked = Command::new(program).arg("--version").output();
+    let said = asked.map_err(|error| Failure::Local(cannot_start(program), error))?;
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let line = said.lines().next().unwrap_or_default().trim();
+    Ok(line.chars().take(VERSION_LEN_MAX).collect())
 }
 
 pub(super) fn cannot_start(program: &Path) -> String {

@@ -7,44 +7,47 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use blockstore::limits::BOOT_SERIAL_LEN_MAX;
 use blockstore::observe::{Observer, Problem};
 
-use crate::args::BootArgs;
+use crate::commands::boot::Expected;
 use crate::output::Output;
 use crate::progress::Progress;
 
 /// How often it is looked whether the machine, or this program, is to end.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// What is kept of the serial port for the report, bytes.
-const TAIL_LEN: usize = 16 * 1024;
 
 /// How a machine ended.
-pub(super) struct Ended {
+pub(in crate::commands) struct Ended {
     /// The last that it said; nothing unless something was expected.
-    pub(super) tail: Vec<u8>,
-    /// True if it said what was expected.
-    has_said: bool,
+    pub(in crate::commands) tail: Vec<u8>,
+    /// Bytes that it said in all.
+    pub(in crate::commands) said: u64,
+    /// How long it took until it said what was expected; nothing if it did not.
+    pub(in crate::commands) seen_after: Option<Duration>,
     /// How the program ended, if it did by itself.
-    status: Option<ExitStatus>,
+    pub(in crate::commands) status: Option<ExitStatus>,
+    /// True if its user ended it.
+    pub(in crate::commands) is_cancelled: bool,
 }
 
 impl Ended {
     /// True if it said what was expected; where nothing was, if the program ended well.
-    pub(super) fn is_as_expected(&self, args: &BootArgs) -> bool {
-        match args.expect {
-            Some(_) => self.has_said,
+    pub(super) fn is_as_expected(&self, expected: Option<Expected<'_>>) -> bool {
+        match expected {
+            Some(_) => self.seen_after.is_some(),
             None => self.status.is_none_or(|status| status.success()),
         }
     }
 
     /// What a person is told.
-    pub(super) fn line(&self, args: &BootArgs) -> Option<String> {
-        match (&args.expect, self.has_said, self.status) {
-            (Some(text), true, _) => Some(format!("booted: {text:?} appeared")),
-            (Some(text), false, Some(status)) => Some(format!(
+    pub(super) fn line(&self, expected: Option<Expected<'_>>) -> Option<String> {
+        match (expected, self.seen_after, self.status) {
+            (Some(Expected { text, .. }), Some(_), _) => Some(format!("booted: {text:?} appeared")),
+            (Some(Expected { text, .. }), None, Some(status)) => Some(format!(
                 "{text:?} did not appear; the machine ended: {status}"
             )),
-            (Some(text), false, None) => Some(format!("{text:?} did not appear")),
+            (Some(Expected { text, .. }), None, None) => Some(format!("{text:?} did not appear")),
             (None, _, Some(status)) if !status.success() => Some(format!("qemu: {status}")),
             (None, _, _) => None,
         }
@@ -81,51 +84,59 @@ impl Observer for UntilEnded<'_> {
 /// Waits for the end of a machine.
 pub(super) struct Watch<'w> {
     output: &'w Output,
-    expect: Option<(&'w [u8], Instant)>,
+    expected: Option<Expected<'w>>,
+    started: Instant,
     child: Child,
-    said: Vec<u8>,
+    /// The last that it said.
+    heard: Vec<u8>,
+    /// Bytes that it said in all.
+    said: u64,
 }
 
 impl<'w> Watch<'w> {
-    pub(super) fn new(output: &'w Output, args: &'w BootArgs, child: Child) -> Self {
-        let deadline = Instant::now() + Duration::from_secs(args.timeout);
+    pub(super) fn new(output: &'w Output, expected: Option<Expected<'w>>, child: Child) -> Self {
         Self {
             output,
-            expect: args.expect.as_ref().map(|text| (text.as_bytes(), deadline)),
+            expected,
+            started: Instant::now(),
             child,
-            said: Vec::new(),
+            heard: Vec::new(),
+            said: 0,
         }
     }
 
     /// Until the machine ends, has said what is expected, or must end.
     pub(super) fn run(mut self, progress: &Progress<'_>) -> Ended {
         let serial = self.child.stdout.take().map(listen);
-        let mut has_said = false;
-        let mut status = None;
-        while status.is_none() && !has_said && !self.is_too_late() && !progress.is_cancelled() {
+        let (mut seen_after, mut status, mut is_cancelled) = (None, None, false);
+        while status.is_none() && seen_after.is_none() && !self.is_too_late() && !is_cancelled {
             status = self.child.try_wait().ok().flatten();
-            has_said = match &serial {
+            let has_said = match &serial {
                 Some(serial) => self.hear(serial, status.is_some()),
                 None => {
                     thread::sleep(LOOK_EVERY);
                     false
                 }
             };
+            seen_after = has_said.then(|| self.started.elapsed());
+            is_cancelled = progress.is_cancelled();
         }
         // A machine whose user ends it has nothing left to say.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let from = self.said.len().saturating_sub(TAIL_LEN);
+        let from = self.heard.len().saturating_sub(BOOT_SERIAL_LEN_MAX);
         Ended {
-            tail: self.said.split_off(from),
-            has_said,
+            tail: self.heard.split_off(from),
+            said: self.said,
+            seen_after,
             status,
+            is_cancelled,
         }
     }
 
     fn is_too_late(&self) -> bool {
-        self.expect
-            .is_some_and(|(_, deadline)| Instant::now() >= deadline)
+        self.expected
+            .is_some_and(|expected| self.started.elapsed() >= expected.timeout)
     }
 
     /// Takes what was said, for a moment or, if that is `all` there will be, to its end. True once
@@ -137,11 +148,12 @@ impl<'w> Watch<'w> {
                     if !self.output.is_json() {
                         let _ = std::io::stderr().write_all(&piece);
                     }
-                    let spare = self.said.len().saturating_sub(2 * TAIL_LEN);
-                    self.said.drain(..spare);
-                    self.said.extend_from_slice(&piece);
+                    let spare = self.heard.len().saturating_sub(2 * BOOT_SERIAL_LEN_MAX);
+                    self.heard.drain(..spare);
+                    self.heard.extend_from_slice(&piece);
+                    self.said += piece.len() as u64;
                 }
-                Err(RecvTimeoutError::Timeout) if all => continue,
+                Err(RecvTimeoutError::Timeout) if all && !self.is_too_late() => continue,
                 Err(_) => return self.has_said(),
             }
             if self.has_said() || !all {
@@ -151,12 +163,12 @@ impl<'w> Watch<'w> {
     }
 
     fn has_said(&self) -> bool {
-        let expected = self.expect.map_or(&b""[..], |(text, _)| text);
+        let expected = self.expected.map_or("", |expected| expected.text);
         !expected.is_empty()
             && self
-                .said
+                .heard
                 .windows(expected.len())
-                .any(|part| part == expected)
+                .any(|part| part == expected.as_bytes())
     }
 }
 

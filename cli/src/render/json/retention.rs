@@ -12,7 +12,7 @@ use blockstore::operations::undelete::UndeleteReport;
 use blockstore::repository::retention::Until;
 use serde::Serialize;
 
-use super::{PathText, ProblemList, SnapshotInfo};
+use super::{LastBoot, PathText, ProblemList, SnapshotInfo};
 use crate::progress::Problems;
 use crate::render::retention::period;
 use crate::render::units::utc_time;
@@ -26,6 +26,8 @@ pub(crate) struct ListedSnapshot {
     protected_until: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     forgotten: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_boot: Option<LastBoot>,
 }
 
 /// `forget`
@@ -107,16 +109,28 @@ struct TakenBack {
 }
 
 impl ListedSnapshot {
-    pub(crate) fn of(
-        snapshot: &Snapshot,
-        until: Option<Until>,
-        forgotten: Option<Timestamp>,
-    ) -> Self {
+    pub(crate) fn of(snapshot: &Snapshot) -> Self {
         Self {
             info: SnapshotInfo::of(snapshot),
-            protected_until: until.map(until_text),
-            forgotten: forgotten.map(utc_time),
+            protected_until: None,
+            forgotten: None,
+            last_boot: None,
         }
+    }
+
+    pub(crate) fn protected(mut self, until: Option<Until>) -> Self {
+        self.protected_until = until.map(until_text);
+        self
+    }
+
+    pub(crate) fn forgotten(mut self, time: Option<Timestamp>) -> Self {
+        self.forgotten = time.map(utc_time);
+        self
+    }
+
+    pub(crate) fn last_boot(mut self, boot: Option<LastBoot>) -> Self {
+        self.last_boot = boot;
+        self
     }
 }
 

@@ -40,16 +40,6 @@ pub(crate) struct ServeSummary {
     seconds: f64,
 }
 
-/// `boot`, once the machine has ended.
-#[derive(Debug, Serialize)]
-pub(crate) struct BootSummary {
-    /// Nothing unless something was expected.
-    pub(crate) booted: Option<bool>,
-    pub(crate) serial: String,
-    pub(crate) problems: u64,
-    pub(crate) seconds: f64,
-}
-
 impl ListeningLine {
     pub(crate) fn of(server: &NbdServer) -> Self {
         let info = |export: &NbdExport| ExportInfo {

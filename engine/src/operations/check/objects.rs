@@ -12,6 +12,7 @@ use crate::operations::check::FindingKind;
 use crate::operations::check::findings::{Findings, Progress};
 use crate::operations::walk;
 use crate::repository::Repository;
+use crate::repository::boots;
 use crate::repository::index::{Index, is_missing_or_damaged};
 use crate::repository::object;
 use crate::repository::prunes;
@@ -59,6 +60,7 @@ pub(super) fn check(
     for kind in [
         ObjectKind::Forgotten,
         ObjectKind::Protected,
+        ObjectKind::Boot,
         ObjectKind::Prune,
     ] {
         let finding = FindingKind::Damaged;
@@ -148,7 +150,8 @@ fn intent(repository: &Repository, name: &ObjectName) -> Result<()> {
     object::read(repository.backend(), repository.keys(), name).map(drop)
 }
 
-/// What was decided about snapshots: tombstones, protections, and the steps of prunes.
+/// What was decided about snapshots, and seen of them: tombstones, protections, boots, and the steps
+/// of prunes.
 fn decision(repository: &Repository, name: &ObjectName) -> Result<()> {
     let (means, read) = match *name {
         ObjectName::Forgotten(session) => (
@@ -158,6 +161,10 @@ fn decision(repository: &Repository, name: &ObjectName) -> Result<()> {
         ObjectName::Protected { session, number } => (
             "if it is the last one of its snapshot, that is protected for ever",
             retention::read_protection(repository, session, number).map(drop),
+        ),
+        ObjectName::Boot { session, number } => (
+            "that its snapshot was started is not proven by it any more; nothing else is lost, and it may be deleted",
+            boots::read_boot(repository, session, number).map(drop),
         ),
         ObjectName::Prune(step @ (PruneStep::Plan | PruneStep::Seal), number) => (
             "nothing can be written until a prune has ended it",

@@ -11,12 +11,13 @@ use crate::format::prune::{PruneRecord, PrunedPack};
 use crate::format::snapshot::Snapshot;
 use crate::format::volume::{LayoutInfo, PartitionInfo};
 use crate::operations::list::list;
+use crate::operations::record_boot::record_boot;
 use crate::repository::prunes;
 use crate::storage::Backend;
 use crate::storage::memory::MemoryBackend;
 use crate::testing::random::Random;
 use crate::testing::sample_repository::{
-    self, SampleTree, change_object, flip_bit, leaf_pages, small_frames, tree_path,
+    self, SampleTree, change_object, flip_bit, leaf_pages, sample_boot, small_frames, tree_path,
 };
 use crate::testing::sample_volumes::{self, SampleVolume, Stretch};
 use crate::testing::toy_prune::{MovingBackend, move_all};
@@ -120,6 +121,28 @@ fn a_damaged_snapshot_is_named_and_the_other_is_still_checked() {
         assert!(!report.is_sound());
         flip_bit(&*sample.backend, &name, at);
     }
+    assert_eq!(sample.check(false).findings, []);
+}
+
+#[test]
+fn a_damaged_boot_is_named_and_concerns_nothing_else() {
+    let sample = sample();
+    let session = sample.snapshots[0].session;
+    let repository = sample_repository::open(sample.backend.clone());
+    for _ in 0..2 {
+        record_boot(&repository, sample_boot(session)).unwrap();
+    }
+    let name = ObjectName::Boot { session, number: 1 };
+    sample.with_each_damage(&name, |damage, report| {
+        let findings = report.findings.iter().map(|finding| &finding.subject);
+        let findings: Vec<_> = findings.collect();
+        let subject = name.to_string();
+        match damage {
+            "deleted" => assert!(findings.is_empty(), "{findings:?}"),
+            _ => assert_eq!(findings, [&subject], "{damage}"),
+        }
+        assert_eq!((report.snapshots, report.damaged_snapshots), (2, 0));
+    });
     assert_eq!(sample.check(false).findings, []);
 }
 

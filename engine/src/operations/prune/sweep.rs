@@ -30,6 +30,7 @@ impl Prune<'_> {
         let remain: HashSet<_> = seal.snapshots.iter().collect();
         let graves = backend.list(ObjectKind::Forgotten)?;
         let guards = backend.list(ObjectKind::Protected)?;
+        let boots = backend.list(ObjectKind::Boot)?;
         let mut there = HashSet::new();
         let outcomes = backend.list(ObjectKind::Snapshot)?;
         // Behind the outcomes: an ABORT of a newer prune has an intent that is no older than ours.
@@ -48,9 +49,10 @@ impl Prune<'_> {
             }
         }
         backend.sync()?;
-        for info in graves.into_iter().chain(guards) {
-            let (ObjectName::Forgotten(session) | ObjectName::Protected { session, .. }) =
-                info.name
+        for info in graves.into_iter().chain(guards).chain(boots) {
+            let (ObjectName::Forgotten(session)
+            | ObjectName::Protected { session, .. }
+            | ObjectName::Boot { session, .. }) = info.name
             else {
                 continue;
             };

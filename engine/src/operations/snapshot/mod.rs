@@ -7,6 +7,7 @@
 //! walk      takes folders in tree order, decides what is unchanged          caller's thread
 //! content   opens and reads files, in batches and in segments               workers
 //! assemble  takes finished entries in order into the tree and the scan      caller's thread
+//! made      trees that are made of something else
 //! volumes   disks and images, alone or as the parts of a machine
 //! ```
 //! Content that changes while it is read is read again, and flagged if it will not hold still.
@@ -15,6 +16,7 @@
 mod assemble;
 mod content;
 mod folders;
+pub(crate) mod made;
 mod parents;
 mod previous;
 mod volumes;

@@ -16,6 +16,7 @@ mod cat;
 mod ext;
 mod fat;
 mod find;
+mod import;
 mod item;
 mod list;
 pub(super) mod medium;
@@ -31,6 +32,7 @@ mod walk;
 
 pub use cat::cat;
 pub use find::find;
+pub use import::import;
 pub use item::ImageEntry;
 pub use list::list;
 pub use open::{Image, Page};

@@ -23,10 +23,10 @@ use crate::serve::image::walk::{Visit, walk};
 use crate::targets::folder::{FolderTarget, NotApplied, OnConflict, Placed, TargetFile};
 
 /// Zeros of at least this length are left as a hole.
-const HOLE_LEN: usize = 64 * KIB;
+pub(super) const HOLE_LEN: usize = 64 * KIB;
 /// Files of several names that are remembered, so that the names are one file again. Further ones
 /// become files of their own.
-const LINKED_FILES_MAX: usize = 1 << 20;
+pub(super) const LINKED_FILES_MAX: usize = 1 << 20;
 
 /// Restores the entry at `path` into the folder `target`. Of a folder its children land in the
 /// target, of anything else the entry itself. Where the file system has no owners, files are those
@@ -330,7 +330,7 @@ fn tell_lost(report: &Reporter<'_>, error: &Error) {
     report.failed(&at, error);
 }
 
-fn owner_of_process() -> Arc<Owner> {
+pub(super) fn owner_of_process() -> Arc<Owner> {
     Arc::new(Owner {
         uid: rustix::process::geteuid().as_raw(),
         gid: rustix::process::getegid().as_raw(),

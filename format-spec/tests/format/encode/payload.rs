@@ -1,4 +1,5 @@
-//! CBOR, and the payloads of snapshots, intents, tombstones, protections, index runs and steps of prunes.
+//! CBOR, and the payloads of snapshots, intents, tombstones, protections, boots, index runs and steps
+//! of prunes.
 
 use blockstore_format_spec::vectors::SESSION;
 
@@ -238,6 +239,31 @@ pub(crate) fn protection() -> Vec<(u64, Cbor)> {
         (2, time(Cbor::Uint(1_700_000_000), 0)),
         (3, text("host")),
         (4, text("ana")),
+    ]
+}
+
+pub(crate) fn boot() -> Vec<(u64, Cbor)> {
+    vec![
+        (0, Cbor::Bytes(SESSION.to_vec())),
+        (1, time(Cbor::Uint(1_700_000_000), 0)),
+        (2, time(Cbor::Uint(1_700_000_012), 0)),
+        (3, Cbor::Uint(1)),
+        (4, text("")),
+        (5, text("login:")),
+        (6, Cbor::Uint(11_500)),
+        (7, Cbor::Uint(120_000)),
+        (8, Cbor::Uint(2)),
+        (9, text("kvm")),
+        (10, text("virtio")),
+        (11, Cbor::Uint(1 << 30)),
+        (12, text("qemu 10.0.2")),
+        (13, Cbor::Array(vec![Cbor::Bytes(b"disk0".to_vec())])),
+        (14, Cbor::Bytes(b"host login:".to_vec())),
+        (15, Cbor::Uint(70_000)),
+        (16, Cbor::Uint(0)),
+        (17, text("host")),
+        (18, text("ana")),
+        (19, text("vectors 1")),
     ]
 }
 

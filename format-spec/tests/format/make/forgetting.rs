@@ -35,7 +35,7 @@ pub(crate) fn all() -> Vec<Set> {
     ]
 }
 
-fn time(nanoseconds: u64) -> Option<Cbor> {
+pub(super) fn time(nanoseconds: u64) -> Option<Cbor> {
     let time = vec![(0, Cbor::Negative(4)), (1, Cbor::Uint(nanoseconds))];
     Some(Cbor::Map(time))
 }
@@ -344,16 +344,16 @@ fn seal() -> Set {
     set
 }
 
-fn set(kind: u8) -> Set {
+pub(super) fn set(kind: u8) -> Set {
     Set::new("object", &name(kind), "test keys")
 }
 
-fn sealed(kind: u8, payload: &[u8]) -> Object {
+pub(super) fn sealed(kind: u8, payload: &[u8]) -> Object {
     Object::new(kind, vec![Pieces::plain(&[payload])])
 }
 
 /// Of frames that promise more plaintext than an object of this kind may have.
-fn too_long(kind: u8, frames: usize) -> Vec<u8> {
+pub(super) fn too_long(kind: u8, frames: usize) -> Vec<u8> {
     let mut object = Object::new(kind, vec![Pieces::zstd(&[b"payload"]); frames]);
     object.edit_table = |table| {
         table

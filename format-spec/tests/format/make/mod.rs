@@ -3,6 +3,7 @@
 //! A rejected vector breaks one rule and keeps all others, hashes and seals included: what it is rejected
 //! for does not hang on the order of checks, except where FORMAT.md gives one.
 
+mod boots;
 mod clear;
 mod forgetting;
 mod manifest;
@@ -76,6 +77,7 @@ pub(crate) fn all() -> Vec<(String, Vec<u8>)> {
         moved::all(),
         payloads::all(),
         forgetting::all(),
+        boots::all(),
         manifest::all(),
     ];
     sets.into_iter()

@@ -32,6 +32,7 @@ pub(crate) fn name(kind: u8) -> String {
         9 => "prune/seal-00000001".into(),
         10 => "prune/done-00000001".into(),
         11 => format!("protected/{SESSION_HEX}-00000001"),
+        12 => format!("boots/{SESSION_HEX}-00000001"),
         _ => format!("snapshots/{SESSION_HEX}"),
     }
 }

@@ -14,11 +14,12 @@ use crate::format::name::{ObjectKind, PackClass, PruneStep};
 use crate::format::retention::Tombstone;
 use crate::format::snapshot::Snapshot;
 use crate::operations::check::{CheckOptions, CheckReport, check};
+use crate::operations::record_boot::record_boot;
 use crate::repository::{retention, snapshots};
 use crate::storage::Backend;
 use crate::storage::memory::MemoryBackend;
 use crate::testing::random::Random;
-use crate::testing::sample_repository::{self, SampleTree, small_frames};
+use crate::testing::sample_repository::{self, SampleTree, sample_boot, small_frames};
 
 /// A repository in memory.
 struct World {
@@ -270,6 +271,33 @@ fn sample_protect(world: &World, snapshot: &Snapshot, until: Timestamp) {
     };
     let put = retention::put_protection(&world.open(), &protection, None);
     assert!(put.unwrap());
+}
+
+#[test]
+fn boots_stay_as_long_as_their_snapshot_is_there_in_any_state_and_go_with_it() {
+    let world = World::new();
+    let [first, second] = [1, 2].map(|seed| world.commit(&tree(seed)));
+    for snapshot in [&first, &first, &second] {
+        record_boot(&world.open(), sample_boot(snapshot.session)).unwrap();
+    }
+    let all = world.names(ObjectKind::Boot);
+    assert_eq!(all.len(), 3);
+    let until = Timestamp {
+        seconds: 1,
+        nanoseconds: 0,
+    };
+    sample_protect(&world, &first, until);
+    world.forget(&first);
+    let unrelated = world.commit(&tree(3));
+    world.forget(&unrelated);
+    assert_eq!(world.prune().let_go, [unrelated.session]);
+    assert_eq!(world.names(ObjectKind::Boot), all, "forgotten, and there");
+    world.forget(&second);
+    assert_eq!(world.prune().let_go, [second.session]);
+    let of_first = |name: &ObjectName| matches!(name, ObjectName::Boot { session, .. } if *session == first.session);
+    let left: Vec<_> = all.into_iter().filter(of_first).collect();
+    assert_eq!(world.names(ObjectKind::Boot), left);
+    assert!(world.check().is_sound());
 }
 
 #[test]

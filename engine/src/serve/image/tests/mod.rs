@@ -2,6 +2,7 @@
 
 mod damage;
 mod fat;
+mod imported;
 mod links;
 mod made;
 mod restored;
