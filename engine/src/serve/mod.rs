@@ -22,6 +22,7 @@ pub mod files;
 pub mod folder;
 mod frames;
 pub mod image;
+mod kept;
 pub mod library;
 mod losses;
 #[cfg(feature = "fuse")]
