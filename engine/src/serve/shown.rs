@@ -71,12 +71,9 @@ impl Showcase {
     /// If it is one folder, and that cannot be read; or if it goes beyond a limit.
     pub fn snapshot(&self, snapshot: &Snapshot) -> Result<Arc<dyn Files>> {
         if let [root] = snapshot.roots.as_slice()
-            && root.root_type == RootType::Tree
+            && let Some(folder) = self.single(root)?
         {
-            let folder = self.folder(root)?;
-            if folder.attributes(ROOT)?.kind == Kind::Folder {
-                return Ok(Arc::new(folder));
-            }
+            return Ok(folder);
         }
         let mut builder = TableBuilder::default();
         let roots = &snapshot.roots;
@@ -93,17 +90,24 @@ impl Showcase {
 
     /// One root of a snapshot.
     fn root(&self, snapshot: &Snapshot, root: &Root) -> Result<Arc<dyn Files>> {
-        if root.root_type == RootType::Tree {
-            let folder = self.folder(root)?;
-            if folder.attributes(ROOT)?.kind == Kind::Folder {
-                return Ok(Arc::new(folder));
-            }
+        if let Some(folder) = self.single(root)? {
+            return Ok(folder);
         }
         let mut builder = TableBuilder::default();
         let name = root.name.rsplit(|&byte| byte == b'/').next();
         let name = flat(name.unwrap_or_default());
         self.add(&mut builder, name, snapshot.begun, root)?;
         Ok(self.fixed(builder, snapshot.begun))
+    }
+
+    /// What is shown without names around it: a folder.
+    fn single(&self, root: &Root) -> Result<Option<Arc<dyn Files>>> {
+        if root.root_type != RootType::Tree {
+            return Ok(None);
+        }
+        let folder = self.folder(root)?;
+        let is_folder = folder.attributes(ROOT)?.kind == Kind::Folder;
+        Ok(is_folder.then(|| Arc::new(folder) as Arc<dyn Files>))
     }
 
     fn folder(&self, root: &Root) -> Result<FolderView> {
