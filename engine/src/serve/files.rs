@@ -103,6 +103,15 @@ pub trait MountedTree: Send + Sync {
     fn open(&self) -> Result<Arc<dyn Files>>;
 }
 
+/// A tree that is there.
+pub struct Ready(pub Arc<dyn Files>);
+
+impl MountedTree for Ready {
+    fn open(&self) -> Result<Arc<dyn Files>> {
+        Ok(Arc::clone(&self.0))
+    }
+}
+
 /// What a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

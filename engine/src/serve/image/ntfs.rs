@@ -91,6 +91,7 @@ impl Ntfs {
             node,
             id: record,
             links: self.links(&file),
+            allocated: None,
         })
     }
 

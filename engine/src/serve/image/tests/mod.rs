@@ -1,9 +1,9 @@
 //! File systems that their own tools made, read back, damaged, and restored.
 
 mod damage;
-mod fat;
+pub(super) mod fat;
 mod links;
-mod made;
+pub(super) mod made;
 mod restored;
 
 use std::collections::BTreeMap;
