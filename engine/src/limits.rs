@@ -176,6 +176,10 @@ pub const IMAGE_FOLDER_ENTRIES_MAX: usize = 1 << 20;
 pub const IMAGE_FOLDER_NAMES_LEN_MAX: usize = 64 * MIB;
 /// Most folders that one walk through a file system inside a volume enters.
 pub const IMAGE_FOLDERS_MAX: usize = 4 << 20;
+/// Most file systems inside volumes that one mount has open, each with a thread and 4 MiB of blocks.
+pub const IMAGES_OPEN_MAX: usize = 8;
+/// What one mount remembers of folders inside volumes that somebody entered, bytes: about 600,000 folders.
+pub const IMAGE_ROWS_LEN_MAX: usize = 128 * MIB;
 /// Most blocks of a journal inside a volume: 4 GiB of the usual length.
 pub const IMAGE_JOURNAL_BLOCKS_MAX: u64 = 1 << 20;
 

@@ -76,6 +76,23 @@ pub fn disk(workspace: &Workspace, name: &str) -> Option<PathBuf> {
     Some(settled)
 }
 
+/// Adds owners, modes, links, attributes, devices, and space that was reserved to the ext4 of a disk.
+pub fn fill(workspace: &Workspace, image: &Path) {
+    let Some(device) = Loop::part(image, &EXT4) else {
+        return;
+    };
+    let Some(mounted) = Mounted::device(workspace, "filled", device.path()) else {
+        return;
+    };
+    let script = "cd \"$1\"; mkdir -p a/b; echo x > a/b/x; ln a/b/x a/y; ln -s ../a/b a/link; \
+                  chown 1234:70000 a/b/x; chmod 4751 a/b/x; mkfifo a/pipe; mknod a/null c 1 3; \
+                  setfattr -n user.colour -v red a/b/x; setfacl -m u:1000:r a/b; \
+                  fallocate -l 3M a/reserved; touch -d '1965-03-04 05:06:07.5 UTC' a/old; \
+                  touch -d '2200-03-04 05:06:07.5 UTC' a/new; head -c 300000 /dev/zero > a/zeros";
+    output("sh", &[&"-ec", &script, &"sh", &mounted.path()]);
+    mounted.unmount();
+}
+
 /// How `mtools` are told where the FAT of a disk image is.
 pub fn mtools(image: &Path) -> String {
     format!("{}@@{}", image.display(), FAT.start)

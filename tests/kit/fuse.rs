@@ -82,6 +82,14 @@ impl Snapshots {
         serde_json::from_str(&self.first_line).expect("the line is JSON")
     }
 
+    /// Threads that the program has now.
+    pub fn threads(&self) -> usize {
+        let tasks = Path::new("/proc")
+            .join(self.child.id().to_string())
+            .join("task");
+        tasks.read_dir().expect("the program runs").count()
+    }
+
     /// Sends a signal to the program.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id() as i32).expect("a process has a number");

@@ -7,6 +7,7 @@
 mod all;
 mod damage;
 mod folders;
+mod inside;
 mod life;
 mod volumes;
 

@@ -1,11 +1,10 @@
 //! Files in volumes, by the command line, compared with what the kernel's own mount shows.
 
-use std::path::Path;
-
 use blockstore_tests::kit::compare::Comparer;
 use blockstore_tests::kit::disk::EXT4;
 use blockstore_tests::kit::disk::HELLO;
 use blockstore_tests::kit::disk::disk;
+use blockstore_tests::kit::disk::fill;
 use blockstore_tests::kit::generate::random_bytes;
 use blockstore_tests::kit::loops::Loop;
 use blockstore_tests::kit::mount::Mounted;
@@ -95,23 +94,6 @@ fn i1_a_partition_restored_or_imported_is_what_a_mount_of_it_shows() {
     let comparer = Comparer::default().without_hole_maps();
     comparer.assert_equal(mounted.path(), &target);
     comparer.assert_equal(mounted.path(), &of_import);
-}
-
-/// Owners, modes, links, attributes, devices, and space that was reserved.
-fn fill(workspace: &Workspace, image: &Path) {
-    let Some(device) = Loop::part(image, &EXT4) else {
-        return;
-    };
-    let Some(mounted) = Mounted::device(workspace, "filled", device.path()) else {
-        return;
-    };
-    let script = "cd \"$1\"; mkdir -p a/b; echo x > a/b/x; ln a/b/x a/y; ln -s ../a/b a/link; \
-                  chown 1234:70000 a/b/x; chmod 4751 a/b/x; mkfifo a/pipe; mknod a/null c 1 3; \
-                  setfattr -n user.colour -v red a/b/x; setfacl -m u:1000:r a/b; \
-                  fallocate -l 3M a/reserved; touch -d '1965-03-04 05:06:07.5 UTC' a/old; \
-                  touch -d '2200-03-04 05:06:07.5 UTC' a/new; head -c 300000 /dev/zero > a/zeros";
-    output("sh", &[&"-ec", &script, &"sh", &mounted.path()]);
-    mounted.unmount();
 }
 
 #[test]

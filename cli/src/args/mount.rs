@@ -13,14 +13,18 @@ Examples:
   blockstore mount --repo /backup latest /mnt
   blockstore mount --repo /backup --all --daemon /mnt && ls /mnt/hosts && umount /mnt
   losetup --find --show --read-only /mnt/disk0.p2.raw
+  less /mnt/disk0/p2/etc/fstab
 
 Nothing is restored: what is read is fetched, opened and verified as it is read, and what is damaged
 is an input/output error of that range. The mount can only be read. It ends with Ctrl-C, with umount,
 or with fusermount3 -u.
 
 A snapshot of one folder shows what is in it; of several each lies under its absolute path. A volume
-LABEL is the file LABEL.raw, its partitions are LABEL.p1.raw, LABEL.p2.raw …; for what is in them
-mount those. Owners are shown by their numbers, as they were where the snapshot was taken."
+LABEL is the file LABEL.raw, its partitions are LABEL.p1.raw, LABEL.p2.raw …; the files in them are
+below LABEL/p1, LABEL/p2 …, or LABEL where a volume has no partitions. They are read from ext2, ext3,
+ext4, NTFS, FAT and btrfs; where there are none, LABEL/p1.txt says why. Files of NTFS and FAT, which
+keep no owners of this system, are for who mounts alone. What cannot be shown is told at the end.
+Owners are shown by their numbers, as they were where the snapshot was taken."
 )]
 pub(crate) struct MountArgs {
     /// What to show

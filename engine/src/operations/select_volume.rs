@@ -12,6 +12,9 @@ use crate::operations::walk;
 
 /// Partitions that an error names; a table may list thousands.
 const PARTITIONS_NAMED_MAX: usize = 32;
+/// What is said of a partition that is not [`is_whole`].
+pub const NOT_WHOLE: &str = "overlaps another partition, is empty, or reaches beyond the volume: \
+                             it can only be had with the whole volume";
 
 /// What `blkid` calls a physical volume of LVM2.
 const PHYSICAL_VOLUME: &str = "lvm2_member";
@@ -163,9 +166,7 @@ pub(crate) fn partition_of<'s>(
         return refused(ErrorKind::NotFound, detail);
     };
     if !is_whole(partition, root.bytes) {
-        let detail = "overlaps another partition, is empty, or reaches beyond the volume: \
-                      it can only be had with the whole volume";
-        return refused(ErrorKind::InvalidInput, detail.to_owned());
+        return refused(ErrorKind::InvalidInput, NOT_WHOLE.to_owned());
     }
     Ok(Some(partition))
 }

@@ -9,13 +9,15 @@
 //!                                                                storing thread: encode, put, index
 //! ```
 //! What the walk comes to next is found out by helpers ahead of it, in its order: `explore`. Work
-//! that comes from outside, whenever it likes, finds a bounded number of threads: `crew`.
+//! that comes from outside, whenever it likes, finds a bounded number of threads: `crew`. What cannot
+//! leave its thread has one to itself: `alone`.
 //!
 //! A worker runs a batch of files, or a segment of a large one, to its end: half a megabyte stays
 //! in its cache instead of moving between threads.
 //!
 //! Below: `repository`. Above: `operations`, which joins it with sources and targets.
 
+pub(crate) mod alone;
 pub(crate) mod behind;
 pub mod budget;
 pub(crate) mod crew;

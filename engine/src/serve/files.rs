@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::entry::{DeviceNumber, Timestamp, Xattr};
-use crate::operations::map_volume::RangeKind;
+use crate::operations::map_volume::{MappedRange, RangeKind};
 use crate::operations::walk;
 use crate::serve::view::View;
 
@@ -103,6 +103,15 @@ pub trait MountedTree: Send + Sync {
     fn open(&self) -> Result<Arc<dyn Files>>;
 }
 
+/// A tree that is there.
+pub struct Ready(pub Arc<dyn Files>);
+
+impl MountedTree for Ready {
+    fn open(&self) -> Result<Arc<dyn Files>> {
+        Ok(Arc::clone(&self.0))
+    }
+}
+
 /// What a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -173,19 +182,13 @@ pub fn blocks_of(bytes: u64) -> u64 {
 pub fn allocated(view: &dyn View) -> Result<u64> {
     let (len, mut at, mut data) = (view.len(), 0, 0_u64);
     while at < len && data < COUNTED_DATA_MAX {
-        let pieces = view.map(
-            at..len.min(at.saturating_add(MAP_STRETCH_LEN)),
-            MAP_PIECES_MAX,
-        )?;
-        for piece in &pieces {
-            if piece.kind != RangeKind::Hole {
-                data += piece.range.end - piece.range.start;
-            }
-            at = piece.range.end;
-        }
-        if pieces.is_empty() {
-            break;
-        }
+        let pieces = pieces_from(view, at)?;
+        let Some(last) = pieces.last() else { break };
+        at = last.range.end;
+        let stored = pieces.iter().filter(|piece| piece.kind != RangeKind::Hole);
+        data += stored
+            .map(|piece| piece.range.end - piece.range.start)
+            .sum::<u64>();
     }
     let rest = (len - at).saturating_sub(BLOCK_LEN);
     Ok(data.saturating_add(rest))
@@ -202,20 +205,23 @@ pub fn seek(view: &dyn View, offset: u64, hole: bool) -> Result<Option<u64>> {
         return Ok(None);
     }
     while at < len {
-        let pieces = view.map(
-            at..len.min(at.saturating_add(MAP_STRETCH_LEN)),
-            MAP_PIECES_MAX,
-        )?;
-        let is_wanted = |kind| (kind == RangeKind::Hole) == hole;
-        if let Some(found) = pieces.iter().find(|piece| is_wanted(piece.kind)) {
+        let pieces = pieces_from(view, at)?;
+        let Some(last) = pieces.last() else { break };
+        at = last.range.end;
+        let mut wanted = pieces
+            .iter()
+            .filter(|piece| (piece.kind == RangeKind::Hole) == hole);
+        if let Some(found) = wanted.next() {
             return Ok(Some(found.range.start));
-        }
-        match pieces.last() {
-            Some(last) => at = last.range.end,
-            None => break,
         }
     }
     Ok(hole.then_some(len))
+}
+
+/// What the bytes from `at` on are, as far as is asked for at once.
+fn pieces_from(view: &dyn View, at: u64) -> Result<Vec<MappedRange>> {
+    let end = view.len().min(at.saturating_add(MAP_STRETCH_LEN));
+    view.map(at..end, MAP_PIECES_MAX)
 }
 
 /// Why a call about a node of this path fails that is of another kind.

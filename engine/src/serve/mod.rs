@@ -7,10 +7,12 @@
 //! ```text
 //! view, library     bytes at offsets, and the memory that all views share
 //! groups            volume groups of LVM2, of which a logical volume is a view
+//! kept              what was used last, within a weight
 //! files             what a tree of files says of itself
 //! image             files inside volumes
 //! folder, names     a captured folder, and folders that nobody captured
-//! shown             what snapshots look like, made of these
+//! shown, disks      what snapshots and volumes look like, made of these
+//! problems          what of it could not be read, told once
 //! mount             (feature `fuse`) all of it as a file system of this machine
 //! nbd               volumes as disks of other programs
 //! overlay           what is written over a view, and its way into a snapshot
@@ -19,6 +21,7 @@
 //! inside volumes, which need a view (`image`).
 
 mod content;
+mod disks;
 pub mod files;
 pub mod folder;
 mod frames;
@@ -26,6 +29,7 @@ pub mod groups;
 #[cfg(test)]
 mod groups_tests;
 pub mod image;
+mod kept;
 pub mod library;
 mod losses;
 mod mapped;
@@ -35,6 +39,7 @@ pub mod names;
 pub mod nbd;
 pub mod overlay;
 mod pages;
+pub mod problems;
 mod shelf;
 pub mod shown;
 #[cfg(test)]

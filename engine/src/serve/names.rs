@@ -78,6 +78,12 @@ impl TableBuilder {
         number.is_some_and(|number| self.table.nodes.contains_key(number))
     }
 
+    /// `path`, or the same with a number behind it if something is there already.
+    pub fn free(&self, path: Vec<u8>) -> Vec<u8> {
+        let path = if path.is_empty() { b"_".to_vec() } else { path };
+        numbered(path, |path| self.has(path))
+    }
+
     /// The table, with a root in any case; the next begins empty.
     pub fn finish(&mut self, mtime: Timestamp) -> Table {
         self.add_folder(b"", mtime);
@@ -117,6 +123,17 @@ impl TableBuilder {
         self.table.nodes.insert(number, node);
         number
     }
+}
+
+/// `path`, or the first of those with a number behind it that is not taken.
+pub(super) fn numbered(path: Vec<u8>, is_taken: impl Fn(&Vec<u8>) -> bool) -> Vec<u8> {
+    let mut found = path.clone();
+    let mut number = 2_u64;
+    while is_taken(&found) {
+        found = [&path, format!("~{number}").as_bytes()].concat();
+        number += 1;
+    }
+    found
 }
 
 impl Names {
@@ -298,6 +315,10 @@ mod tests {
         builder.add(b"a/d", time, link("2"));
         builder.add(b"a/d", time, link("not this"));
         assert!(builder.has(b"a/b") && !builder.has(b"a/c"));
+        assert_eq!(builder.free(b"a/b".to_vec()), b"a/b~2");
+        assert_eq!(builder.free(Vec::new()), b"_");
+        let taken = [b"a".to_vec(), b"a~2".to_vec()];
+        assert_eq!(numbered(b"a".to_vec(), |path| taken.contains(path)), b"a~3");
         let names = Names::fixed(builder.finish(time), (7, 8));
         let a = names.child(ROOT, b"a").unwrap().unwrap();
         let b = names.child(a, b"b").unwrap().unwrap();

@@ -3,7 +3,6 @@
 //! Bounded in bytes. A page is kept with where its extents end, so that an offset is found by
 //! bisection, level by level: what a view of any length costs to open is the pages that are read.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,22 +15,13 @@ use crate::format::id::PageId;
 use crate::repository::chunks::ChunkReader;
 use crate::repository::index::is_missing_or_damaged;
 use crate::repository::manifest::content::{ExtentsPage, ExtentsPageAhead, read_page};
+use crate::serve::kept::Kept;
 
 /// What one extent or child takes, with where it ends.
 const ITEM_LEN: usize = size_of::<Extent>() + size_of::<u64>();
 
 /// The pages that were used last.
-pub(super) struct Pages {
-    state: Mutex<State>,
-    bytes_max: usize,
-}
-
-#[derive(Default)]
-struct State {
-    pages: HashMap<PageId, (Page, u64)>,
-    clock: u64,
-    bytes: usize,
-}
+pub(super) struct Pages(Mutex<Kept<PageId, Page>>);
 
 #[derive(Clone)]
 enum Page {
@@ -66,8 +56,7 @@ pub(super) struct Leaf {
 
 impl Pages {
     pub(super) fn new(bytes_max: usize) -> Self {
-        let state = Mutex::default();
-        Self { state, bytes_max }
+        Self(Mutex::new(Kept::new(bytes_max)))
     }
 
     /// What there is about the byte at `offset` of `content`.
@@ -122,7 +111,9 @@ impl Pages {
         ahead: ExtentsPageAhead,
         is_root: bool,
     ) -> Result<Page> {
-        if let Some(page) = self.state.lock().find(&ahead) {
+        let kept = self.0.lock().find(&ahead.child.page);
+        // Any other than the one above says is left to be read, and told.
+        if let Some(page) = kept.filter(|page| page.is(&ahead)) {
             return Ok(page);
         }
         let page = match read_page(reader, ahead, is_root)? {
@@ -131,54 +122,18 @@ impl Pages {
                 Page::Inner(Arc::new(Run::new(children, |one| one.len)))
             }
         };
-        let mut state = self.state.lock();
-        state.keep(ahead.child.page, page.clone(), self.bytes_max);
+        let mut kept = self.0.lock();
+        kept.keep(ahead.child.page, page.clone(), page.bytes());
         Ok(page)
     }
 }
 
-impl State {
-    /// A page that is as the one above says; any other is left to be read, and told.
-    fn find(&mut self, ahead: &ExtentsPageAhead) -> Option<Page> {
-        self.clock += 1;
-        let (page, used) = self.pages.get_mut(&ahead.child.page)?;
-        *used = self.clock;
-        let is_leaf = matches!(page, Page::Leaf(_));
-        let is_as_said = is_leaf == (ahead.level == 0) && page.len() == ahead.child.len;
-        is_as_said.then(|| page.clone())
-    }
-
-    fn keep(&mut self, id: PageId, page: Page, bytes_max: usize) {
-        self.clock += 1;
-        self.bytes += page.bytes();
-        if let Some((old, _)) = self.pages.insert(id, (page, self.clock)) {
-            self.bytes -= old.bytes();
-        }
-        if self.bytes > bytes_max {
-            self.let_go(bytes_max / 2);
-        }
-    }
-
-    /// Half at once: so what is looked through to find the oldest is paid by many pages.
-    fn let_go(&mut self, bytes_max: usize) {
-        let mut by_use: Vec<_> = self
-            .pages
-            .iter()
-            .map(|(id, (_, used))| (*used, *id))
-            .collect();
-        by_use.sort_unstable();
-        for (_, id) in by_use {
-            if self.bytes <= bytes_max {
-                return;
-            }
-            if let Some((page, _)) = self.pages.remove(&id) {
-                self.bytes -= page.bytes();
-            }
-        }
-    }
-}
-
 impl Page {
+    fn is(&self, ahead: &ExtentsPageAhead) -> bool {
+        let is_leaf = matches!(self, Self::Leaf(_));
+        is_leaf == (ahead.level == 0) && self.len() == ahead.child.len
+    }
+
     /// Length of all that is below it.
     fn len(&self) -> u64 {
         let end = match self {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! one      its folder; of several roots each under its absolute path, or its label
-//!          disk0.raw, disk0.p1.raw …  volumes, and partitions that can be taken by themselves
+//!          of volumes their bytes, and the files in them (`disks`)
 //! all      hosts/HOST/ROOT/TIME/      one root at one time, and `latest`
 //!          ids/ID/                    one snapshot, and `latest`
 //!          tags/TAG/TIME-ID           links to ids, and `latest`
@@ -16,11 +16,13 @@ use crate::format::entry::Timestamp;
 use crate::format::snapshot::{Root, RootType, Snapshot};
 use crate::limits::NAME_LEN_LIMIT;
 use crate::operations::forget::calendar;
-use crate::operations::select_volume::is_whole;
-use crate::serve::files::{Files, Kind, MountedTree, ROOT};
+use crate::serve::disks::Disks;
+use crate::serve::files::{Files, Kind, MountedTree, ROOT, Ready};
 use crate::serve::folder::{FolderView, TreePages};
+use crate::serve::image::{Images, Viewers};
 use crate::serve::library::Library;
-use crate::serve::names::{Named, Names, Table, TableBuilder};
+use crate::serve::names::{Named, Names, Table, TableBuilder, numbered};
+use crate::serve::problems::Problems;
 
 /// Digits of an id that tell one snapshot from another of the same time.
 const ID_DIGITS: usize = 8;
@@ -32,6 +34,7 @@ const FLAT_NAME_LEN_MAX: usize = NAME_LEN_LIMIT - 55;
 pub struct Showcase {
     library: Arc<Library>,
     pages: Arc<TreePages>,
+    disks: Disks,
     owner: (u32, u32),
 }
 
@@ -43,9 +46,6 @@ pub struct Everything {
     series: BTreeMap<(String, Vec<u8>), Vec<u8>>,
 }
 
-/// A tree that is there.
-struct Ready(Arc<dyn Files>);
-
 /// A snapshot, or one root of it, that is looked up in the repository once somebody enters.
 struct Later {
     showcase: Showcase,
@@ -55,13 +55,21 @@ struct Later {
 }
 
 impl Showcase {
-    /// Trees of what `library` has. At most `pages_bytes` of decoded pages are kept; what nobody
-    /// captured belongs to `owner`, a user and a group.
-    pub fn new(library: &Arc<Library>, pages_bytes: usize, owner: (u32, u32)) -> Self {
+    /// Trees of what `library` has. At most `pages_bytes` of decoded pages are kept, and as much of
+    /// what was read of file systems inside volumes. What cannot be shown to `viewers` is told to
+    /// `problems`.
+    pub fn new(
+        library: &Arc<Library>,
+        pages_bytes: usize,
+        viewers: Viewers,
+        problems: &Arc<Problems>,
+    ) -> Self {
+        let images = Images::new(pages_bytes, Arc::clone(problems));
         Self {
             library: Arc::clone(library),
             pages: Arc::new(TreePages::new(pages_bytes)),
-            owner,
+            disks: Disks::new(library, images, viewers),
+            owner: viewers.owner,
         }
     }
 
@@ -71,12 +79,9 @@ impl Showcase {
     /// If it is one folder, and that cannot be read; or if it goes beyond a limit.
     pub fn snapshot(&self, snapshot: &Snapshot) -> Result<Arc<dyn Files>> {
         if let [root] = snapshot.roots.as_slice()
-            && root.root_type == RootType::Tree
+            && let Some(folder) = self.single(root)?
         {
-            let folder = self.folder(root)?;
-            if folder.attributes(ROOT)?.kind == Kind::Folder {
-                return Ok(Arc::new(folder));
-            }
+            return Ok(folder);
         }
         let mut builder = TableBuilder::default();
         let roots = &snapshot.roots;
@@ -93,17 +98,24 @@ impl Showcase {
 
     /// One root of a snapshot.
     fn root(&self, snapshot: &Snapshot, root: &Root) -> Result<Arc<dyn Files>> {
-        if root.root_type == RootType::Tree {
-            let folder = self.folder(root)?;
-            if folder.attributes(ROOT)?.kind == Kind::Folder {
-                return Ok(Arc::new(folder));
-            }
+        if let Some(folder) = self.single(root)? {
+            return Ok(folder);
         }
         let mut builder = TableBuilder::default();
         let name = root.name.rsplit(|&byte| byte == b'/').next();
         let name = flat(name.unwrap_or_default());
         self.add(&mut builder, name, snapshot.begun, root)?;
         Ok(self.fixed(builder, snapshot.begun))
+    }
+
+    /// What is shown without names around it: a folder.
+    fn single(&self, root: &Root) -> Result<Option<Arc<dyn Files>>> {
+        if root.root_type != RootType::Tree {
+            return Ok(None);
+        }
+        let folder = self.folder(root)?;
+        let is_folder = folder.attributes(ROOT)?.kind == Kind::Folder;
+        Ok(is_folder.then(|| Arc::new(folder) as Arc<dyn Files>))
     }
 
     fn folder(&self, root: &Root) -> Result<FolderView> {
@@ -129,23 +141,10 @@ impl Showcase {
                 .attributes(ROOT)
                 .map_or(Kind::Folder, |root| root.kind);
             let tree = Named::Tree(Arc::new(Ready(files)), kind);
-            builder.add(&free(builder, path), time, tree);
+            builder.add(&builder.free(path), time, tree);
             return Ok(());
         }
-        let whole = self.library.volume(root, None)?;
-        let name = free(builder, [&path, b".raw".as_slice()].concat());
-        builder.add(&name, time, Named::Bytes(Arc::new(whole)));
-        let layout = root.volume.as_ref().map(|volume| &volume.layout);
-        let partitions = layout.map_or(&[][..], |layout| &layout.partitions);
-        for one in partitions.iter().filter(|one| is_whole(one, root.bytes)) {
-            let part = self
-                .library
-                .volume(root, Some(one.offset..one.offset + one.len))?;
-            let suffix = format!(".p{}.raw", one.number);
-            let name = free(builder, [&path, suffix.as_bytes()].concat());
-            builder.add(&name, time, Named::Bytes(Arc::new(part)));
-        }
-        Ok(())
+        self.disks.add(builder, &path, time, root)
     }
 }
 
@@ -236,12 +235,6 @@ impl Everything {
     }
 }
 
-impl MountedTree for Ready {
-    fn open(&self) -> Result<Arc<dyn Files>> {
-        Ok(Arc::clone(&self.0))
-    }
-}
-
 impl MountedTree for Later {
     fn open(&self) -> Result<Arc<dyn Files>> {
         if let Some(files) = self.opened.get() {
@@ -301,22 +294,6 @@ fn flat(name: &[u8]) -> Vec<u8> {
     }
 }
 
-/// `path`, or the same with a number behind it if something is there already.
-fn free(builder: &TableBuilder, path: Vec<u8>) -> Vec<u8> {
-    let path = if path.is_empty() { b"_".to_vec() } else { path };
-    numbered(path, |path| builder.has(path))
-}
-
-fn numbered(path: Vec<u8>, is_taken: impl Fn(&Vec<u8>) -> bool) -> Vec<u8> {
-    let mut found = path.clone();
-    let mut number = 2_u64;
-    while is_taken(&found) {
-        found = [&path, format!("~{number}").as_bytes()].concat();
-        number += 1;
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -353,7 +330,5 @@ mod tests {
             nanoseconds: 5,
         };
         assert_eq!(date_and_time(time), "2026-11-21T13-05-09Z");
-        let taken = ["a".to_owned().into_bytes(), b"a~2".to_vec()];
-        assert_eq!(numbered(b"a".to_vec(), |path| taken.contains(path)), b"a~3");
     }
 }

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::ops::Range;
 
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::limits::MIB;
-use crate::operations::map_volume::MappedRange;
+use crate::operations::map_volume::{MappedRange, RangeKind};
 
 /// Bytes that are copied at a time.
 const COPY_LEN: usize = 4 * MIB;
@@ -50,4 +50,60 @@ pub fn copy(view: &dyn View, out: &mut dyn Write) -> Result<u64> {
         at += buffer.len() as u64;
     }
     Ok(at)
+}
+
+/// A few words, for whoever reads them as a file.
+pub struct Text(pub String);
+
+impl Text {
+    fn part(&self, range: &Range<u64>) -> Result<&[u8]> {
+        let at = |offset| usize::try_from(offset).unwrap_or(usize::MAX);
+        let part = self.0.as_bytes().get(at(range.start)..at(range.end));
+        part.ok_or_else(|| {
+            let detail = format!("{range:?} lies outside of {} bytes", self.0.len());
+            Error::new(ErrorKind::InvalidInput, Place::Argument("range"), detail)
+        })
+    }
+}
+
+impl View for Text {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        let end = offset.saturating_add(out.len() as u64);
+        out.copy_from_slice(self.part(&(offset..end))?);
+        Ok(())
+    }
+
+    fn map(&self, range: Range<u64>, _: usize) -> Result<Vec<MappedRange>> {
+        self.part(&range)?;
+        let piece = MappedRange {
+            range,
+            kind: RangeKind::Data,
+            chunk: None,
+        };
+        Ok(vec![piece])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_at_any_offset_and_not_beyond_their_end() {
+        let text = Text("some words".to_owned());
+        let mut part = [0; 5];
+        text.read_at(5, &mut part).expect("they are there");
+        assert_eq!(&part, b"words");
+        text.read_at(10, &mut []).expect("nothing is there");
+        for offset in [6, 11, u64::MAX] {
+            let error = text.read_at(offset, &mut part).expect_err("it is too far");
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{offset}");
+        }
+        assert!(text.map(0..11, 1).is_err());
+        assert_eq!(text.map(2..10, 1).expect("it is all there")[0].range, 2..10);
+    }
 }

@@ -2,7 +2,6 @@
 //!
 //! Bounded in bytes, shared by all trees of a repository: pages of one id hold the same entries.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -13,6 +12,7 @@ use crate::format::entry::TreePath;
 use crate::format::id::PageId;
 use crate::format::tree::{self, TreeChild, TreeItem};
 use crate::repository::chunks::ChunkReader;
+use crate::serve::kept::Kept;
 
 /// What a decoded entry takes beside its own bytes.
 const ITEM_OVERHEAD: usize = size_of::<TreeItem>() + 96;
@@ -20,23 +20,7 @@ const ITEM_OVERHEAD: usize = size_of::<TreeItem>() + 96;
 const CHILD_OVERHEAD: usize = size_of::<TreeChild>() + 64;
 
 /// The pages that were used last.
-pub struct TreePages {
-    state: Mutex<State>,
-    bytes_max: usize,
-}
-
-#[derive(Default)]
-struct State {
-    pages: HashMap<PageId, Kept>,
-    clock: u64,
-    bytes: usize,
-}
-
-struct Kept {
-    page: Page,
-    used: u64,
-    bytes: usize,
-}
+pub struct TreePages(Mutex<Kept<PageId, Page>>);
 
 /// A decoded page.
 #[derive(Clone)]
@@ -73,8 +57,7 @@ pub(super) struct Expected {
 impl TreePages {
     /// No pages yet, and never more than `bytes_max` bytes of them.
     pub fn new(bytes_max: usize) -> Self {
-        let state = Mutex::default();
-        Self { state, bytes_max }
+        Self(Mutex::new(Kept::new(bytes_max)))
     }
 
     /// A page, kept or read now.
@@ -82,7 +65,7 @@ impl TreePages {
     /// # Errors
     /// `Damaged` or `NotFound` if no copy can be had, or it is not what is said of it.
     pub(super) fn page(&self, reader: &ChunkReader<'_>, expected: &Expected) -> Result<Page> {
-        let kept = self.state.lock().find(&expected.id);
+        let kept = self.0.lock().find(&expected.id);
         let page = match kept {
             Some(page) => page,
             None => self.read(reader, expected)?,
@@ -105,45 +88,8 @@ impl TreePages {
             Page::Inner(Arc::new(Inner::new(level, children)))
         };
         let len = bytes.len() + page.overhead();
-        let mut state = self.state.lock();
-        state.keep(expected.id, page.clone(), len, self.bytes_max);
+        self.0.lock().keep(expected.id, page.clone(), len);
         Ok(page)
-    }
-}
-
-impl State {
-    fn find(&mut self, id: &PageId) -> Option<Page> {
-        self.clock += 1;
-        let kept = self.pages.get_mut(id)?;
-        kept.used = self.clock;
-        Some(kept.page.clone())
-    }
-
-    fn keep(&mut self, id: PageId, page: Page, bytes: usize, bytes_max: usize) {
-        self.clock += 1;
-        self.bytes += bytes;
-        let used = self.clock;
-        if let Some(old) = self.pages.insert(id, Kept { page, used, bytes }) {
-            self.bytes -= old.bytes;
-        }
-        if self.bytes > bytes_max {
-            self.let_go(bytes_max / 2);
-        }
-    }
-
-    /// Half at once: so what is looked through to find the oldest is paid by many pages.
-    fn let_go(&mut self, bytes_max: usize) {
-        let by_use = self.pages.iter().map(|(id, kept)| (kept.used, *id));
-        let mut by_use: Vec<_> = by_use.collect();
-        by_use.sort_unstable();
-        for (_, id) in by_use {
-            if self.bytes <= bytes_max {
-                return;
-            }
-            if let Some(kept) = self.pages.remove(&id) {
-                self.bytes -= kept.bytes;
-            }
-        }
     }
 }
 

@@ -81,6 +81,7 @@ impl Btrfs {
             // Inode numbers repeat in each subvolume, of which there are less than 2^24.
             id: inode.subvolume() << 40 ^ inode.objectid(),
             links: metadata.nlink,
+            allocated: item.allocated,
         })
     }
 }
@@ -95,6 +96,10 @@ impl FileSystemReader for Btrfs {
             );
         }
         sentences
+    }
+
+    fn has_acls(&self) -> bool {
+        false
     }
 
     fn root(&mut self) -> Result<Found> {
@@ -171,6 +176,7 @@ struct Source {
 struct Item {
     mtime: Timestamp,
     device: DeviceNumber,
+    allocated: Option<u64>,
 }
 
 impl Default for Item {
@@ -179,6 +185,7 @@ impl Default for Item {
         Self {
             mtime: Timestamp::default(),
             device: DeviceNumber { major, minor },
+            allocated: None,
         }
     }
 }
@@ -211,6 +218,7 @@ impl BlockRead for Source {
 const HEADER_LEN: usize = 101;
 const KEY_LEN: usize = 25;
 const INODE_ITEM: u8 = 1;
+const ALLOCATED_AT: usize = 24;
 const DEVICE_AT: usize = 56;
 const MTIME_AT: usize = 136;
 
@@ -233,5 +241,6 @@ fn item_in(leaf: &[u8], inode: u64) -> Option<Item> {
             major: (device >> 20) as u32 & 0xfff,
             minor: device as u32 & 0xf_ffff,
         },
+        allocated: u64_at(item, ALLOCATED_AT),
     })
 }

@@ -6,10 +6,11 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::rc::Rc;
 
-use fatfs::{Dir, DirEntry, FileAttributes, FileSystem, FsOptions, OemCpConverter};
+use fatfs::{Dir, DirEntry, File, FileAttributes, FileSystem, FsOptions, OemCpConverter};
+use self_cell::self_cell;
 
 use crate::error::Result;
-use crate::format::entry::Metadata;
+use crate::format::entry::{FolderPath, Metadata};
 use crate::serve::image::medium::{Medium, Position};
 use crate::serve::image::names;
 use crate::serve::image::reader::{
@@ -21,9 +22,21 @@ use crate::serve::image::time;
 type Folder<'f> = Dir<'f, Position>;
 type Record<'f> = DirEntry<'f, Position>;
 
+/// The file that was read last: it knows the cluster that it was read to, so who reads on does not
+/// follow the chain from its beginning.
+type Opened<'f> = Option<(FolderPath, File<'f, Position>)>;
+
+self_cell!(
+    struct Library {
+        owner: FileSystem<Position>,
+        #[not_covariant]
+        dependent: Opened,
+    }
+);
+
 /// A FAT file system.
 pub(super) struct Fat {
-    file_system: FileSystem<Position>,
+    library: Library,
     medium: Rc<Medium>,
 }
 
@@ -36,22 +49,9 @@ impl Fat {
         let file_system = FileSystem::new(Position::new(medium), options).map_err(said)?;
         let medium = Rc::clone(medium);
         Ok(Self {
-            file_system,
+            library: Library::new(file_system, |_| None),
             medium,
         })
-    }
-
-    /// The folder at a path, name by name: the library would take names of other cases too.
-    fn folder(&self, path: impl Iterator<Item = impl AsRef<[u8]>>) -> Result<Folder<'_>> {
-        let mut folder = self.file_system.root_dir();
-        for name in path {
-            let record = record_of(&folder, name.as_ref())?;
-            if !record.is_dir() {
-                return Err(damaged("is below a file"));
-            }
-            folder = record.to_dir();
-        }
-        Ok(folder)
     }
 }
 
@@ -77,11 +77,12 @@ impl FileSystemReader for Fat {
             node: ImageNode::Folder,
             id: 0,
             links: 1,
+            allocated: None,
         })
     }
 
     fn list(&mut self, folder: &At<'_>, listing: &mut Listing) -> Result<()> {
-        let folder = self.folder(folder.path.components())?;
+        let folder = folder_at(self.library.borrow_owner(), folder.path)?;
         self.medium.watch();
         for record in folder.iter() {
             let record = record.map_err(said)?;
@@ -95,26 +96,60 @@ impl FileSystemReader for Fat {
     }
 
     fn read(&mut self, file: &At<'_>, offset: u64, out: &mut [u8]) -> Result<()> {
-        let at = file.path.as_entry();
-        let folder = self.folder(at.folder.components())?;
-        let record = record_of(&folder, &at.name)?;
-        if record.is_dir() {
-            return Err(damaged("is a folder"));
-        }
-        let mut file = record.to_file();
-        let reached = file.seek(SeekFrom::Start(offset)).map_err(said)?;
-        if reached != offset {
-            return Err(ends_early(reached, record.len()));
-        }
-        let mut done = 0;
-        while done < out.len() {
-            match file.read(&mut out[done..]).map_err(said)? {
-                0 => return Err(ends_early(offset + done as u64, record.len())),
-                len => done += len,
-            }
-        }
-        Ok(())
+        self.library.with_dependent_mut(|file_system, opened| {
+            // After an error nobody knows where it stands.
+            let mut file = match opened.take() {
+                Some((path, file_read_last)) if path == *file.path => (path, file_read_last),
+                _ => (file.path.clone(), file_at(file_system, file.path)?),
+            };
+            read_from(&mut file.1, offset, out)?;
+            *opened = Some(file);
+            Ok(())
+        })
     }
+}
+
+/// The folder at a path, name by name: the library would take names of other cases too.
+fn folder_at<'f>(file_system: &'f FileSystem<Position>, path: &FolderPath) -> Result<Folder<'f>> {
+    let mut folder = file_system.root_dir();
+    for name in path.components() {
+        let record = record_of(&folder, name)?;
+        if !record.is_dir() {
+            return Err(damaged("is below a file"));
+        }
+        folder = record.to_dir();
+    }
+    Ok(folder)
+}
+
+fn file_at<'f>(
+    file_system: &'f FileSystem<Position>,
+    path: &FolderPath,
+) -> Result<File<'f, Position>> {
+    let at = path.as_entry();
+    let record = record_of(&folder_at(file_system, &at.folder)?, &at.name)?;
+    if record.is_dir() {
+        return Err(damaged("is a folder"));
+    }
+    Ok(record.to_file())
+}
+
+fn read_from(file: &mut File<'_, Position>, offset: u64, out: &mut [u8]) -> Result<()> {
+    let reached = file.seek(SeekFrom::Start(offset)).map_err(said)?;
+    if reached != offset {
+        return Err(ends_early(reached, offset));
+    }
+    let mut done = 0;
+    while done < out.len() {
+        match file.read(&mut out[done..]).map_err(said)? {
+            0 => {
+                let end = offset + out.len() as u64;
+                return Err(ends_early(offset + done as u64, end));
+            }
+            len => done += len,
+        }
+    }
+    Ok(())
 }
 
 fn record_of<'f>(folder: &Folder<'f>, name: &[u8]) -> Result<Record<'f>> {
@@ -148,11 +183,12 @@ fn found(record: &Record<'_>) -> Found {
         node,
         id: 0,
         links: 1,
+        allocated: None,
     }
 }
 
-fn ends_early(at: u64, len: u64) -> crate::error::Error {
-    damaged(format!("ends after {at} of its {len} bytes"))
+fn ends_early(at: u64, wanted: u64) -> crate::error::Error {
+    damaged(format!("ends after {at} bytes, before byte {wanted}"))
 }
 
 /// Short names, as most systems write them.

@@ -4,6 +4,7 @@
 //! Image     one file system: by one thread, every question within limits, panics of readers caught
 //! readers   ext, fat, ntfs, btrfs: what an entry is, what lies in a folder, bytes of a file
 //! medium    a view, a small cache, and the count of reads
+//! tree      all of it for many threads, as a mount asks
 //! ```
 //! A volume is bytes that somebody else wrote. Names are taken as single components, links are never
 //! followed, folders are entered once, and whatever goes on for too long is ended.
@@ -18,6 +19,7 @@ mod fat;
 mod find;
 mod import;
 mod item;
+mod kinds;
 mod list;
 pub(super) mod medium;
 mod names;
@@ -28,13 +30,16 @@ mod restore;
 #[cfg(test)]
 mod tests;
 mod time;
+mod tree;
 mod walk;
 
 pub use cat::cat;
 pub use find::find;
 pub use import::import;
 pub use item::ImageEntry;
+pub(in crate::serve) use kinds::refusal;
 pub use list::list;
 pub use open::{Image, Page};
 pub use reader::ImageNode;
 pub use restore::restore;
+pub use tree::{ImageTree, Images, OpenView, Viewers};

@@ -88,6 +88,7 @@ impl Ntfs {
             node,
             id: record,
             links: self.links(&file),
+            allocated: None,
         })
     }
 

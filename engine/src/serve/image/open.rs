@@ -9,12 +9,9 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::entry::{FolderPath, TreePath};
 use crate::limits::IMAGE_DEPTH_LIMIT;
 use crate::operations::walk;
-use crate::serve::image::btrfs::Btrfs;
-use crate::serve::image::ext::Ext;
-use crate::serve::image::fat::Fat;
 use crate::serve::image::item::ImageEntry;
+use crate::serve::image::kinds;
 use crate::serve::image::medium::{Medium, Probed};
-use crate::serve::image::ntfs::Ntfs;
 use crate::serve::image::reader::{
     At, FileSystemReader, Found, ImageNode, Listing, LostEntry, damaged,
 };
@@ -62,18 +59,10 @@ impl Image {
     /// makes no sense.
     pub fn open(view: Arc<dyn View>, name: &[u8]) -> Result<Self> {
         let found = probe(&Probed(&*view), 0, view.len());
-        let Some(kind) = found.map(|found| found.kind) else {
-            let detail = "holds no file system that is known: restore the volume, or map it";
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                walk::place(name),
-                detail,
-            ));
-        };
-        if !has_reader(kind) {
+        let kind = kinds::readable(found.map(|found| found.kind)).map_err(|refusal| {
             let place = walk::place(name);
-            return Err(Error::new(ErrorKind::Unsupported, place, instead(kind)));
-        }
+            Error::new(ErrorKind::Unsupported, place, refusal)
+        })?;
         let mut image = Self {
             name: name.to_vec(),
             kind,
@@ -112,6 +101,11 @@ impl Image {
         self.reader
             .as_ref()
             .is_none_or(|reader| reader.has_owners())
+    }
+
+    /// False where modes alone do not say who may read a file.
+    pub(super) fn has_acls(&self) -> bool {
+        self.reader.as_ref().is_none_or(|reader| reader.has_acls())
     }
 
     /// The entry at `path`; the root for an empty one. Links on the way are not followed.
@@ -253,7 +247,7 @@ impl Image {
     /// that without care they panic, and a panic would take a whole restore, or a server with all
     /// its clients, for one bad inode. So it is caught here and becomes damage of this place. The
     /// reader is thrown away with whatever state the panic left; the next question opens a new one.
-    fn ask<T>(
+    pub(super) fn ask<T>(
         &mut self,
         path: &FolderPath,
         question: impl FnOnce(&mut dyn FileSystemReader) -> Result<T>,
@@ -263,7 +257,7 @@ impl Image {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let reader = match reader {
                 Some(reader) => reader,
-                None => reader.insert(open_reader(kind, medium)?),
+                None => reader.insert(kinds::open_reader(kind, medium)?),
             };
             question(&mut **reader)
         }));
@@ -322,55 +316,4 @@ impl Image {
     pub(super) fn child(path: &FolderPath, name: &[u8]) -> TreePath {
         TreePath::new(path.clone(), name)
     }
-}
-
-fn has_reader(kind: FileSystemKind) -> bool {
-    use FileSystemKind as Kind;
-    matches!(
-        kind,
-        Kind::Ext2
-            | Kind::Ext3
-            | Kind::Ext4
-            | Kind::Fat12
-            | Kind::Fat16
-            | Kind::Fat32
-            | Kind::Ntfs
-            | Kind::Btrfs
-    )
-}
-
-fn open_reader(kind: FileSystemKind, medium: &Rc<Medium>) -> Result<Box<dyn FileSystemReader>> {
-    use FileSystemKind as Kind;
-    Ok(match kind {
-        Kind::Fat12 | Kind::Fat16 | Kind::Fat32 => Box::new(Fat::open(medium)?),
-        Kind::Ntfs => Box::new(Ntfs::open(medium)?),
-        Kind::Btrfs => Box::new(Btrfs::open(medium)?),
-        _ => Box::new(Ext::open(medium)?),
-    })
-}
-
-/// What can be done with what has no reader.
-fn instead(kind: FileSystemKind) -> String {
-    use FileSystemKind as Kind;
-    let (what, todo) = match kind {
-        Kind::Luks1 | Kind::Luks2 | Kind::BitLocker => (
-            "is encrypted and cannot be read without its key",
-            "unlock it there",
-        ),
-        Kind::Swap => return "holds swap space (swap), which has no files".to_owned(),
-        Kind::Lvm2 => {
-            return "holds a physical volume (lvm2_member): name a logical volume behind it, as \
-                    GROUP/VOLUME/, of those that ls lists"
-                .to_owned();
-        }
-        Kind::MdRaid | Kind::Zfs => (
-            "is one part of several that make a volume",
-            "put it together there with the others",
-        ),
-        _ => ("has no reader yet", "mount it there"),
-    };
-    format!(
-        "holds {kind}, which {what}: restore the volume to a file or a device, or serve it as a \
-         disk, and {todo}"
-    )
 }

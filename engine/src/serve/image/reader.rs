@@ -25,6 +25,11 @@ pub(super) trait FileSystemReader {
         true
     }
 
+    /// False where there are ACLs that it does not give.
+    fn has_acls(&self) -> bool {
+        true
+    }
+
     /// The folder that all others lie in.
     fn root(&mut self) -> Result<Found>;
 
@@ -43,6 +48,29 @@ pub(super) trait FileSystemReader {
 
     /// Fills `out` from `offset` of a file, within its length.
     fn read(&mut self, file: &At<'_>, offset: u64, out: &mut [u8]) -> Result<()>;
+
+    /// What the byte at `offset` of a file, within its length, lies in. Who cannot tell holes from
+    /// zeros takes all for stored.
+    fn stretch(&mut self, _file: &At<'_>, _offset: u64) -> Result<Stretch> {
+        Ok(Stretch::REST)
+    }
+}
+
+/// Neighbouring bytes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stretch {
+    /// Where they end; perhaps behind the file.
+    pub end: u64,
+    /// Nothing is stored of them.
+    pub is_hole: bool,
+}
+
+impl Stretch {
+    /// All that follows is stored.
+    pub(super) const REST: Self = Self {
+        end: u64::MAX,
+        is_hole: false,
+    };
 }
 
 /// Where an entry is.
@@ -63,6 +91,8 @@ pub(super) struct Found {
     pub id: u64,
     /// Names that the object has, as far as the reader knows.
     pub links: u32,
+    /// Bytes that its content takes, where that is known.
+    pub allocated: Option<u64>,
 }
 
 /// What an entry inside a volume is.
@@ -129,7 +159,7 @@ impl Listing {
             return Ok(());
         }
         let found = match is_valid_name(name) {
-            true => found(),
+            true => found().and_then(Found::plausible),
             false => Err(damaged("has a name that no file here can have")),
         };
         self.names_len += name.len() + found.as_ref().map_or(0, Found::target_len);
@@ -169,7 +199,17 @@ impl Listing {
 }
 
 impl Found {
-    fn target_len(&self) -> usize {
+    /// No system knows files that are longer than its offsets reach.
+    fn plausible(self) -> Result<Self> {
+        match self.node {
+            ImageNode::File { len } if len > i64::MAX as u64 => {
+                Err(damaged(format!("is said to have {len} bytes")))
+            }
+            _ => Ok(self),
+        }
+    }
+
+    pub(super) fn target_len(&self) -> usize {
         match &self.node {
             ImageNode::Symlink(target) => target.len(),
             _ => 0,
@@ -210,6 +250,7 @@ mod tests {
             node: ImageNode::File { len },
             id: len,
             links: 1,
+            allocated: None,
         })
     }
 

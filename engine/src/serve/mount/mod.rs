@@ -7,19 +7,18 @@
 //! attr       attributes in its terms
 //! inodes     inode numbers: a tree and a number in it
 //! opened     views that are in use, and buffers to read into
-//! problems   what could not be read, told once
 //! ```
 //! A snapshot never changes, so the kernel is told to keep what it was told: names, attributes, pages
 //! of content and of folders. What is asked twice was let go of in between.
 //!
 //! No request is remembered and no file is open: every answer follows from the number of an inode.
-//! Deliberately absent: threads of our own (those of `fuser` read requests), and any writing.
+//! Deliberately absent: threads of our own (those of `fuser` read requests, and a file system inside a
+//! volume has one of `pipeline`), and any writing.
 
 mod attr;
 mod ground;
 mod inodes;
 mod opened;
-mod problems;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -38,10 +37,11 @@ use crate::format::snapshot::Snapshot;
 use crate::observe::Observer;
 use crate::repository::snapshots;
 use crate::serve::files::Files;
+use crate::serve::image::Viewers;
 use crate::serve::library::Library;
-use crate::serve::mount::problems::Problems;
 use crate::serve::mount::session::{Session, Totals};
 use crate::serve::names::Names;
+use crate::serve::problems::Problems;
 use crate::serve::shown::{Everything, Showcase};
 
 /// How often it is looked whether the mount is to end.
@@ -71,7 +71,7 @@ pub struct MountOptions {
     pub uid: Option<u32>,
     /// Everything belongs to this group.
     pub gid: Option<u32>,
-    /// Memory for decoded pages of folders, bytes.
+    /// Memory for decoded pages of folders, bytes; as much again for folders inside volumes.
     pub pages_bytes: usize,
     /// Threads that answer the kernel.
     pub threads: usize,
@@ -100,7 +100,12 @@ pub fn mount(
     let point = &absolute(point)?;
     ground::check(point)?;
     let owner = options.owner();
-    let showcase = Showcase::new(library, options.pages_bytes, owner);
+    let problems = Arc::new(Problems::default());
+    let viewers = Viewers {
+        owner,
+        others: options.allow_other,
+    };
+    let showcase = Showcase::new(library, options.pages_bytes, viewers, &problems);
     let (files, totals, mut all): (Arc<dyn Files>, _, _) = match mounted {
         Mounted::One(snapshot) => {
             let totals = Totals::of(std::slice::from_ref(snapshot));
@@ -113,7 +118,6 @@ pub fn mount(
             (names, Totals::of(&snapshots), Some(all))
         }
     };
-    let problems = Arc::new(Problems::default());
     let session = Session::new(files, *options, totals, Arc::clone(&problems));
     let attached = Attached::new(session, point, options)?;
     let mut report = MountReport::default();

@@ -3,6 +3,7 @@
 //! Files and folders are not opened: the kernel is told so at the first of each, and asks no more.
 //! Whatever would write is refused by the kernel, which knows that the mount is for reading.
 
+use std::error::Error as _;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -23,7 +24,7 @@ use crate::serve::mount::MountOptions;
 use crate::serve::mount::attr;
 use crate::serve::mount::inodes::{Inodes, Node};
 use crate::serve::mount::opened::Opened;
-use crate::serve::mount::problems::Problems;
+use crate::serve::problems::Problems;
 use crate::serve::view::View;
 
 /// For how long the kernel may believe what never changes: a year.
@@ -95,7 +96,10 @@ impl Session {
     /// The error number for an error of an inode; tells those that are a loss.
     fn errno(&self, inode: INodeNo, error: &Error) -> Errno {
         match (error.kind(), error.place()) {
-            (ErrorKind::NotFound, Place::Path(_)) => return Errno::ESTALE,
+            // What is missing in the repository has a cause.
+            (ErrorKind::NotFound, Place::Path(_)) if error.source().is_none() => {
+                return Errno::ESTALE;
+            }
             (ErrorKind::InvalidInput, _) => return Errno::EINVAL,
             _ => {}
         }
@@ -103,7 +107,10 @@ impl Session {
         let path = node.map(|node| node.files.path(node.number));
         self.problems
             .tell(inode.0, &path.unwrap_or_default(), error);
-        Errno::EIO
+        match error.kind() {
+            ErrorKind::Unsupported => Errno::EOPNOTSUPP,
+            _ => Errno::EIO,
+        }
     }
 
     fn attr(&self, inode: u64, attributes: &Attributes) -> FileAttr {

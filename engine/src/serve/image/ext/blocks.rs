@@ -5,7 +5,7 @@
 use crate::error::Result;
 use crate::serve::image::ext::Ext;
 use crate::serve::image::ext::inode::Inode;
-use crate::serve::image::reader::{damaged, unsupported};
+use crate::serve::image::reader::{Stretch, damaged, unsupported};
 use crate::sources::volume::layout::fields::u32_at;
 use crate::sources::volume::layout::hints::ext::extent_node::{
     ExtentEntry, FileExtent, child_of, depth_of, entries, logical_of,
@@ -72,6 +72,17 @@ impl Ext {
             (block, within, rest) = (block + 1, 0, behind);
         }
         Ok(())
+    }
+
+    /// What the byte at `offset` of a content lies in; what was reserved and never written is a hole.
+    pub(super) fn stretch_of(&self, inode: &Inode, offset: u64) -> Result<Stretch> {
+        let block = offset / self.block_len();
+        let run = self.run(inode, block)?;
+        let end = block.saturating_add(run.blocks);
+        Ok(Stretch {
+            end: end.saturating_mul(self.block_len()),
+            is_hole: run.start.is_none(),
+        })
     }
 
     /// The run that begins with block `logical` of a content.

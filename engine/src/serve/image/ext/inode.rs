@@ -16,11 +16,14 @@ const TYPE: u16 = 0xf000;
 
 const FLAG_COMPRESSED: u32 = 0x4;
 const FLAG_ENCRYPTED: u32 = 0x800;
+const FLAG_HUGE: u32 = 0x4_0000;
 const FLAG_EXTENTS: u32 = 0x8_0000;
 const FLAG_INLINE: u32 = 0x1000_0000;
 
 /// Bytes of an inode that every ext has.
 const CLASSIC_LEN: usize = 128;
+/// Unit in which an inode counts what it takes, unless it is huge.
+const SECTOR_LEN: u64 = 512;
 /// Where the map of blocks lies, or what needs no blocks.
 const MAP_AT: usize = 0x28;
 const MAP_LEN: usize = 60;
@@ -75,6 +78,17 @@ impl Inode {
             return Some("has its content inside its inode");
         }
         (self.flags & FLAG_COMPRESSED != 0).then_some("is compressed by its file system")
+    }
+
+    /// Bytes that it takes, as it says.
+    pub(super) fn allocated(&self, block_len: u64) -> u64 {
+        let low = u32_at(&self.bytes, 0x1c).map_or(0, u64::from);
+        let high = u16_at(&self.bytes, 0x74).map_or(0, u64::from);
+        let unit = match self.flags & FLAG_HUGE {
+            0 => SECTOR_LEN,
+            _ => block_len,
+        };
+        (high << 32 | low).saturating_mul(unit)
     }
 
     /// The target of a link that is short enough for the inode.

@@ -19,7 +19,7 @@ use crate::format::entry::Metadata;
 use crate::limits::SYMLINK_LEN_LIMIT;
 use crate::serve::image::medium::Medium;
 use crate::serve::image::reader::{
-    At, FileSystemReader, Found, ImageNode, Listing, damaged, said, unsupported,
+    At, FileSystemReader, Found, ImageNode, Listing, Stretch, damaged, said, unsupported,
 };
 use crate::sources::volume::layout::fields::{u16_at, u32_at};
 use crate::sources::volume::layout::hints::ext::superblock::{Geometry, SUPERBLOCK_AT};
@@ -135,6 +135,7 @@ impl Ext {
             node,
             id: inode.number,
             links: inode.links,
+            allocated: Some(inode.allocated(self.block_len())),
         })
     }
 
@@ -188,6 +189,14 @@ impl FileSystemReader for Ext {
             return Err(unsupported("is encrypted by its file system"));
         }
         self.read_inode(&inode, offset, out)
+    }
+
+    fn stretch(&mut self, file: &At<'_>, offset: u64) -> Result<Stretch> {
+        let inode = self.inode(file.id)?;
+        if inode.is_encrypted() || inode.refusal().is_some() {
+            return Ok(Stretch::REST);
+        }
+        self.stretch_of(&inode, offset)
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::format::entry::Node;
 use crate::testing::random::Random;
 
-pub(super) fn fat(folder: &TempDir, width: &str) -> Vec<u8> {
+pub(in crate::serve::image) fn fat(folder: &TempDir, width: &str) -> Vec<u8> {
     // How many clusters there are decides how wide they are numbered.
     let (len, sectors) = match width {
         "12" => (8 << 20, "8"),

@@ -9,7 +9,7 @@ use crate::format::entry::Node;
 use crate::testing::random::Random;
 
 /// A folder with files of many lengths, holes, folders, links, modes and times.
-pub(super) fn samples(folder: &TempDir) -> PathBuf {
+pub(in crate::serve::image) fn samples(folder: &TempDir) -> PathBuf {
     let top = folder.path().join("files");
     let mut random = Random::new(5);
     for name in ["", "etc", "etc/deep", "etc/deep/er", "empty folder", "many"] {
@@ -42,7 +42,7 @@ pub(super) fn samples(folder: &TempDir) -> PathBuf {
     top
 }
 
-pub(super) fn ext(folder: &TempDir, options: &[&str]) -> Vec<u8> {
+pub(in crate::serve::image) fn ext(folder: &TempDir, options: &[&str]) -> Vec<u8> {
     let top = text(&samples(folder));
     let image = blank(folder, 32 << 20);
     let mut words = vec!["-q", "-F", "-d", &top];
@@ -52,7 +52,7 @@ pub(super) fn ext(folder: &TempDir, options: &[&str]) -> Vec<u8> {
     std::fs::read(image).unwrap()
 }
 
-pub(super) fn btrfs(folder: &TempDir) -> Vec<u8> {
+pub(in crate::serve::image) fn btrfs(folder: &TempDir) -> Vec<u8> {
     let top = text(&samples(folder));
     let image = blank(folder, 120 << 20);
     run("mkfs.btrfs", &["-q", "--rootdir", &top, &image]);
@@ -194,7 +194,7 @@ fn btrfs_is_what_its_maker_was_given() {
 }
 
 /// An NTFS with files that were written by `ntfscp`.
-pub(super) fn ntfs(folder: &TempDir, files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+pub(in crate::serve::image) fn ntfs(folder: &TempDir, files: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let image = blank(folder, 16 << 20);
     run("mkfs.ntfs", &["-q", "-Q", "-F", &image]);
     for (name, bytes) in files {

@@ -1,10 +1,10 @@
 //! File systems that their own tools made, read back, damaged, and restored.
 
 mod damage;
-mod fat;
+pub(super) mod fat;
 mod imported;
 mod links;
-mod made;
+pub(super) mod made;
 mod restored;
 mod samples;
 

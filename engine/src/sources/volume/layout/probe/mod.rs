@@ -78,6 +78,34 @@ pub enum FileSystemKind {
 }
 
 impl FileSystemKind {
+    /// All of them.
+    const ALL: [Self; 19] = [
+        Self::Luks1,
+        Self::Luks2,
+        Self::Ext2,
+        Self::Ext3,
+        Self::Ext4,
+        Self::Xfs,
+        Self::Btrfs,
+        Self::Ntfs,
+        Self::ExFat,
+        Self::Refs,
+        Self::BitLocker,
+        Self::Fat12,
+        Self::Fat16,
+        Self::Fat32,
+        Self::Lvm2,
+        Self::Swap,
+        Self::Squashfs,
+        Self::Erofs,
+        Self::MdRaid,
+    ];
+
+    /// The format of this name; nothing for one that is recognized by others alone.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The name that `blkid` has for it; versions of FAT and LUKS apart.
     pub fn name(self) -> &'static str {
         match self {

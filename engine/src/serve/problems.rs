@@ -1,5 +1,5 @@
-//! What could not be read. The kernel hears an error number only; the words are kept for the thread
-//! that waits for the mount to end, which tells them, each once.
+//! What could not be read, of all that is shown. Who asks for a file hears an error number only; the
+//! words are kept for the thread that waits for the mount to end, which tells them, each once.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,12 +10,12 @@ use crate::error::{Error, ErrorKind};
 use crate::observe::{Observer, Problem, ProblemKind};
 use crate::operations::walk;
 
-/// Most problems of one mount that are told; of a disk that fails everything is lost.
+/// Most problems that are told; of a disk that fails everything is lost.
 const TOLD_MAX: usize = 10_000;
 
 /// Problems that are to be told.
 #[derive(Default)]
-pub(super) struct Problems(Mutex<State>);
+pub struct Problems(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -25,11 +25,12 @@ struct State {
 }
 
 impl Problems {
-    /// Tells an error of an inode that people know by `subject`, unless that was done.
-    pub(super) fn tell(&self, inode: u64, subject: &[u8], error: &Error) {
+    /// Tells an error of what people know by `subject`, unless that was done; `number` tells it from
+    /// others that are called the same.
+    pub fn tell(&self, number: u64, subject: &[u8], error: &Error) {
         let detail = walk::with_causes(error);
         let mut hasher = DefaultHasher::new();
-        (inode, &detail).hash(&mut hasher);
+        (number, &detail).hash(&mut hasher);
         let mut state = self.0.lock();
         if state.told.len() >= TOLD_MAX || !state.told.insert(hasher.finish()) {
             return;
@@ -52,7 +53,7 @@ impl Problems {
     }
 
     /// Tells all that wait; gives how many they were.
-    pub(super) fn pass_on(&self, observer: &dyn Observer) -> u64 {
+    pub fn pass_on(&self, observer: &dyn Observer) -> u64 {
         let waiting = std::mem::take(&mut self.0.lock().waiting);
         waiting.iter().for_each(|problem| observer.problem(problem));
         waiting.len() as u64
