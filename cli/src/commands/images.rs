@@ -47,7 +47,11 @@ impl Volumes {
     }
 
     /// The file system that an item lies in.
-    fn image_of(&self, snapshot: &Snapshot, item: &SelectedItem<'_>) -> Result<Image, Failure> {
+    pub(super) fn image_of(
+        &self,
+        snapshot: &Snapshot,
+        item: &SelectedItem<'_>,
+    ) -> Result<Image, Failure> {
         let Some(name) = &item.logical else {
             return self.image(&item.volume);
         };

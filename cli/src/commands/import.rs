@@ -1,5 +1,6 @@
 //! `import`: files inside a volume become a snapshot of their own.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use blockstore::operations::select_item::select_item;
@@ -17,13 +18,12 @@ use crate::render::escape;
 pub(super) fn run(context: &Context<'_>, args: &ImportArgs) -> Result<Outcome, Failure> {
     let began = Instant::now();
     let budget = context.budget()?;
-    let repository = context.open_to_write(args.dry_run)?.repository;
+    let repository = Arc::new(context.open_to_write(args.dry_run)?.repository);
     let taken = find(&repository, &args.location.snapshot)?;
     // A volume or partition means its files here, not its bytes.
     let path = [&*args.location.path, b"/"].concat();
     let item = select_item(&taken, &path)?.ok_or_else(|| no_files(&args.location.path))?;
-    let volumes = Volumes::open(context, repository)?;
-    let mut files = volumes.image(&item.volume)?;
+    let mut files = Volumes::open(context, &repository)?.image_of(&taken, &item)?;
     for sentence in files.fidelity() {
         context
             .output
@@ -39,7 +39,7 @@ pub(super) fn run(context: &Context<'_>, args: &ImportArgs) -> Result<Outcome, F
     };
     let progress = context.progress()?;
     let made = image::import(
-        volumes.repository(),
+        &repository,
         &taken,
         &mut files,
         &item.path,

@@ -80,7 +80,7 @@ fn instead(kind: FileSystemKind) -> String {
             "is one part of several that make a volume",
             "put it together there with the others",
         ),
-        _ => ("has no reader yet", "mount it there"),
+        _ => return without_reader(kind.name()),
     };
     format!(
         "holds {kind}, which {what}: restore the volume to a file or a device, or serve it as a \
@@ -90,8 +90,8 @@ fn instead(kind: FileSystemKind) -> String {
 
 fn without_reader(kind: &str) -> String {
     format!(
-        "holds {kind}, which has no reader yet: restore the volume to a file or a device, and mount \
-         it there"
+        "holds {kind}, which has no reader yet: restore the volume to a file or a device, or serve \
+         it as a disk, and mount it there"
     )
 }
 

@@ -23,7 +23,7 @@ use crate::serve::image::{Image, cat, list};
 use crate::serve::view::View;
 
 /// A volume in memory.
-pub(super) struct Memory(Vec<u8>);
+pub(super) struct Memory(pub(in crate::serve::image) Vec<u8>);
 
 impl View for Memory {
     fn len(&self) -> u64 {

@@ -370,7 +370,7 @@ fn what_is_lost_costs_its_own_range_of_its_own_file() {
     let whole = view(made::ext(&folder, &[]));
     let long = std::fs::read(folder.path().join("files/long")).unwrap();
     let place = whole
-        .bytes
+        .0
         .windows(64)
         .position(|part| part == &long[1_500_000..1_500_064]);
     let lost = place.expect("it lies in one piece") as u64;
