@@ -119,7 +119,7 @@ fn i3_files_of_a_logical_volume_over_two_disks_are_read_found_and_restored() {
         let at = |path: &str| taken.below(format!("{member}/vg0/root{path}"));
         let cat = repository.run("cat", &[&at("/hello")]).expect_code(0);
         assert_eq!(cat.stdout, HELLO, "{member}");
-        let target = workspace.join(member.replace('/', "-"));
+        let target = workspace.join(&member.replace('/', "-"));
         repository.restore(&at("/"), &target).expect_code(0);
         for name in ["hello", "long", "etc/deep/fstab"] {
             let [found, expected] = [&target, &group.files].map(|top| top.join(name));
