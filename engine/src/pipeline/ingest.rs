@@ -1,5 +1,6 @@
 //! Workers for one session: jobs go in, tickets come back, packs go out.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
@@ -117,15 +118,18 @@ fn run_threads<R>(
             })
             .collect();
         drop(waiting);
-        let result = body(&Ingest {
+        let ingest = Ingest {
             session,
             shared,
             jobs,
             budget,
             level,
             observer,
-        });
-        if result.is_err() {
+        };
+        // A panic of the body must not leave threads that wait for it.
+        let result = catch_unwind(AssertUnwindSafe(|| body(&ingest)));
+        drop(ingest);
+        if !matches!(result, Ok(Ok(_))) {
             shared.stop();
         }
         let panicked = workers
@@ -139,7 +143,7 @@ fn run_threads<R>(
         if panicked || stored.is_err() {
             shared.fail(stopped());
         }
-        result
+        result.unwrap_or_else(|panic| resume_unwind(panic))
     })
 }
 
@@ -266,5 +270,37 @@ impl Sums {
             new_chunks: load(&self.new_chunks),
             new_bytes: load(&self.new_bytes),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::repository::session::Writer;
+    use crate::storage::memory::MemoryBackend;
+    use crate::testing::sample_repository::{self, small_frames};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_body_that_panics_leaves_no_thread_that_waits_for_it() {
+        let (sender, ended) = bounded(1);
+        thread::spawn(move || {
+            let repository = sample_repository::create(Arc::new(MemoryBackend::new()));
+            let mut session =
+                Session::begin(&repository, &Writer::default(), small_frames()).unwrap();
+            let options = IngestOptions {
+                budget: Budget::default(),
+                level: 1,
+                observer: &(),
+            };
+            let body = |_: &Ingest<'_>| -> Result<()> { panic!("on purpose") };
+            let ran = catch_unwind(AssertUnwindSafe(|| run(&mut session, &options, body)));
+            sender.send(ran.is_err()).unwrap();
+        });
+        assert_eq!(ended.recv_timeout(PATIENCE), Ok(true));
     }
 }

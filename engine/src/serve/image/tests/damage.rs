@@ -14,7 +14,7 @@ use crate::testing::random::Random;
 use crate::testing::sparse_image::SparseImage;
 
 /// How often each image is damaged, if nobody says.
-const ROUNDS: usize = 12;
+const ROUNDS: usize = 4;
 /// Most bytes that are changed in a round.
 const CHANGES_MAX: usize = 64;
 /// A restore is stopped after so many looks at whether it is: a damaged length may be anything.
