@@ -13,7 +13,7 @@ use blockstore::storage::memory::MemoryBackend;
 use crate::world::{self, Contents, Source, is_damaged};
 
 /// Without `BLOCKSTORE_ALL_FLIPS` one bit of this many is tried: the whole takes some minutes.
-const SAMPLE: usize = 29;
+const SAMPLE: usize = 61;
 
 type Objects = Vec<(blockstore::format::name::ObjectName, Vec<u8>)>;
 

