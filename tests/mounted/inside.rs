@@ -234,7 +234,7 @@ fn of_all_snapshots_whose_volumes_are_entered_few_are_open() {
         return;
     };
     let repository = TestRepository::init(&workspace);
-    let ids: Vec<_> = (0..2 * IMAGES_OPEN_MAX)
+    let ids: Vec<_> = (0..3 * IMAGES_OPEN_MAX)
         .map(|_| repository.snapshot(&[&"--volume", &image]).id)
         .collect();
     let mount = Snapshots::mount(&repository, &[&"--all"], &point(&workspace));
@@ -242,9 +242,9 @@ fn of_all_snapshots_whose_volumes_are_entered_few_are_open() {
     for id in &ids {
         let path = mount.path().join("ids").join(id).join("disk0/file");
         assert_eq!(std::fs::read_to_string(path).unwrap(), "content");
-        // One that was let go may not have ended yet.
-        let more = mount.threads() - before;
-        assert!(more <= IMAGES_OPEN_MAX + 2, "{more} threads more");
+        // Those that serve the kernel may have begun later than the mount was there.
+        let more = mount.threads().saturating_sub(before);
+        assert!(more < 2 * IMAGES_OPEN_MAX, "{more} threads more");
     }
     let path = mount.path().join("hosts");
     assert_eq!(names(&path).len(), 1);
