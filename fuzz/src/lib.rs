@@ -1,5 +1,7 @@
 //! What fuzz targets share.
 
+pub mod corpus;
+
 use std::panic;
 
 /// Lets panics of libraries pass, which readers of file systems catch and call damage; any of the
