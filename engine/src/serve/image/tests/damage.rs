@@ -9,7 +9,7 @@ use super::*;
 use crate::observe::Observer;
 use crate::operations::restore::RestoreOptions;
 use crate::serve::image::restore;
-use crate::testing::hostile_images::{exercise, repair_btrfs};
+use crate::testing::hostile_images::{exercise, repair_btrfs, repair_xfs};
 use crate::testing::random::Random;
 use crate::testing::sparse_image::SparseImage;
 
@@ -127,5 +127,15 @@ fn damaged_btrfs_costs_what_is_damaged() {
     if has_tool("mkfs.btrfs") {
         let bytes = made::btrfs(&TempDir::new().unwrap());
         assert_survives(&bytes, 7, repair_btrfs);
+    }
+}
+
+#[test]
+fn damaged_xfs_costs_what_is_damaged() {
+    if has_tool("mkfs.xfs") {
+        for (options, seed) in [(&["-b", "size=1024"][..], 8), (&["-m", "crc=0"], 9)] {
+            let bytes = xfs::xfs(&TempDir::new().unwrap(), options, 700);
+            assert_survives(&bytes, seed, repair_xfs);
+        }
     }
 }
