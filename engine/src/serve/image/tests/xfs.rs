@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::format::entry::{Entry, Node, Xattr};
+use crate::serve::image::ImageNode;
 use crate::serve::image::reader::{At, HOLES_BY_ZEROS};
-use crate::serve::image::{ImageEntry, ImageNode};
 use crate::testing::random::Random;
 
 const MIB: u64 = 1 << 20;
@@ -187,27 +187,31 @@ fn shown(image: &mut Image, folder: &FolderPath, facts: &mut BTreeMap<String, Fa
     let entry = image.entry(folder).unwrap();
     let page = image.page(folder, &entry, None, usize::MAX).unwrap();
     assert!(page.lost.is_empty(), "{:?}", page.lost);
-    for ImageEntry { name, found } in page.entries {
-        let at = folder.child(&name);
+    for entry in page.entries {
+        let at = folder.child(&entry.name);
         let names = at.components().map(|name| String::from_utf8_lossy(name));
         let name = names.collect::<Vec<_>>().join("/");
-        let held = match &found.node {
-            ImageNode::File { .. } => blake3::hash(&content(image, &name).unwrap()).to_string(),
+        let held = match &entry.found.node {
+            ImageNode::File { len } => {
+                let mut bytes = vec![0; *len as usize];
+                image.read_at(&at, &entry, 0, &mut bytes).unwrap();
+                blake3::hash(&bytes).to_string()
+            }
             ImageNode::Symlink(target) => target.escape_ascii().to_string(),
             ImageNode::CharDevice(number) | ImageNode::BlockDevice(number) => {
                 format!("{}:{}", number.major, number.minor)
             }
             _ => String::new(),
         };
-        if found.node == ImageNode::Folder {
+        if entry.is_folder() {
             shown(image, &at, facts);
         }
-        let metadata = found.metadata;
+        let metadata = entry.found.metadata;
         let fact = Fact {
             mode: metadata.mode,
             owner: (metadata.owner.uid, metadata.owner.gid),
             mtime: (metadata.mtime.seconds, metadata.mtime.nanoseconds.into()),
-            links: found.links.into(),
+            links: entry.found.links.into(),
             xattrs: metadata.xattrs,
             held,
         };
@@ -375,10 +379,13 @@ fn damage_is_an_error_of_the_place_and_never_wrong_content() {
     let mut random = Random::new(8);
     let (mut refused, mut lost) = (0, 0);
     // Every byte counts of inodes that somebody has, and of blocks of folders.
-    let parts = bytes.chunks(512).enumerate().filter(|(_, part)| {
-        part.starts_with(b"IN") && part[2] != 0 || part.starts_with(b"XDD3")
-    });
-    let used: Vec<_> = parts.flat_map(|(index, _)| index * 512..(index + 1) * 512).collect();
+    let parts = bytes
+        .chunks(512)
+        .enumerate()
+        .filter(|(_, part)| part.starts_with(b"IN") && part[2] != 0 || part.starts_with(b"XDD3"));
+    let used: Vec<_> = parts
+        .flat_map(|(index, _)| index * 512..(index + 1) * 512)
+        .collect();
     for _ in 0..40 {
         let mut bytes = bytes.clone();
         bytes[used[random.below(used.len())]] ^= 1 << random.below(8);
