@@ -326,6 +326,73 @@ fn what_only_the_log_has_is_read_from_there() {
 }
 
 #[test]
+fn a_log_that_went_round_is_replayed_over_its_end() {
+    let Some(live) = Live::new(&["-m", "reflink=0"]) else {
+        return;
+    };
+    let log_len = {
+        let bytes = live.bytes();
+        let field = |at| {
+            u32::from_be_bytes(crate::sources::volume::layout::fields::array(&bytes, at).unwrap())
+        };
+        u64::from(field(96)) * u64::from(field(4))
+    };
+    assert!(log_len < 8 * MIB, "{log_len}");
+    for round in 0..12 {
+        // Some 700 KiB of log each.
+        live.run(&format!(
+            "rm -rf x{}; mkdir x{round}; cd x{round}
+             touch $(seq -f quite_a_long_name_that_takes_its_room_%05.0f 900); chmod 600 *; rm *5",
+            round - 2
+        ));
+        if round % 3 == 2 {
+            let mut image = live.copy();
+            assert_eq!(image.fidelity(), [HOLES_BY_ZEROS]);
+            live.assert_same(&mut image);
+        }
+    }
+}
+
+/// Where records of the log begin in an image.
+fn records(bytes: &[u8]) -> Vec<usize> {
+    let sectors = bytes.chunks(512).enumerate();
+    let records = sectors
+        .filter(|(_, sector)| sector.starts_with(b"\xfe\xed\xba\xbe") && sector[4..8] != [0; 4]);
+    records.map(|(index, _)| index * 512).collect()
+}
+
+#[test]
+fn a_record_that_is_torn_is_not_there_and_one_that_is_damaged_is_told() {
+    let Some(live) = Live::new(&[]) else {
+        return;
+    };
+    for number in 0..12 {
+        live.run(&format!("echo x > file{number}"));
+        live.bytes();
+    }
+    let bytes = live.bytes();
+    let records = records(&bytes);
+    assert!(records.len() > 12, "{}", records.len());
+    let names = |bytes: Vec<u8>| {
+        let mut image = opened(bytes);
+        (listed(&mut image).len(), image.fidelity())
+    };
+    assert_eq!(names(bytes.clone()), (12, vec![HOLES_BY_ZEROS]));
+    let mut torn = bytes.clone();
+    torn[records[records.len() - 1] + 700] ^= 1;
+    let (count, told) = names(torn);
+    assert!(count < 12 && told.len() == 1, "{count}, {told:?}");
+    let mut damaged = bytes.clone();
+    damaged[records[2] + 700] ^= 1;
+    let (count, told) = names(damaged);
+    assert!(count < 12, "{count}");
+    assert!(
+        told[1].contains("the log of the file system is damaged"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn a_frozen_xfs_and_one_that_was_unmounted_are_read() {
     let Some(live) = Live::new(&[]) else {
         return;
