@@ -14,6 +14,7 @@ use crate::operations::find::Pattern;
 use crate::serve::View;
 use crate::serve::image::{Image, cat, find, list};
 use crate::sources::volume::layout::crc32c;
+use crate::sources::volume::layout::fields::u16_high_first;
 use crate::testing::sparse_image::SparseImage;
 
 const NAME: &[u8] = b"disk0/p1";
@@ -169,7 +170,7 @@ pub fn repair_xfs(image: &mut SparseImage) {
     let Some(superblock) = image.bytes(0, SECTOR_LEN) else {
         return;
     };
-    let half = |at: usize| usize::from(u16::from_be_bytes([superblock[at], superblock[at + 1]]));
+    let half = |at| u16_high_first(&superblock, at).map_or(0, usize::from);
     let block_len = half(6) | half(4) << 16;
     let folder_len = block_len << superblock[192].min(7);
     let starts: Vec<_> = image
