@@ -7,12 +7,12 @@ use std::collections::{HashMap, HashSet};
 use crate::error::Result;
 use crate::serve::image::medium::Medium;
 use crate::serve::image::reader::{damaged, said};
-use crate::serve::image::xfs::extents::{ROOT_HEADER_LEN, children_max, tree_header_len};
 use crate::serve::image::xfs::inode;
+use crate::serve::image::xfs::log::fields::{put, put_fields, put_root};
 use crate::serve::image::xfs::log::record::Regions;
 use crate::serve::image::xfs::log::{Replayed, SECTOR_LEN};
 use crate::serve::image::xfs::superblock::Geometry;
-use crate::sources::volume::layout::fields::{array, has, u16_at, u32_at, u64_at};
+use crate::sources::volume::layout::fields::{has, u16_at, u32_at, u64_at};
 
 /// What a transaction begins with.
 const TRANSACTION: &[u8] = b"NART";
@@ -36,8 +36,6 @@ const CONTENT_ROOT: u32 = 0x8;
 const DEVICE: u32 = 0x10;
 const ATTRIBUTE_BYTES: u32 = 0x40 | 0x80;
 const ATTRIBUTE_ROOT: u32 = 0x100;
-/// Fields of inodes of version 1 and 2 in the log.
-const FIELDS_LOGGED_LEN: usize = 96;
 
 /// A piece of metadata: its first sector, and how many it takes.
 type Piece = (u64, u32);
@@ -276,87 +274,6 @@ impl InodeHead {
             offset: word(bytes, number_at + 36)?.into(),
         })
     }
-}
-
-/// Numbers among the fields of an inode: where, and how wide.
-const NUMBERS: [(usize, usize); 14] = [
-    (0, 2),
-    (2, 2),
-    (8, 4),
-    (12, 4),
-    (16, 4),
-    (20, 2),
-    (22, 2),
-    (56, 8),
-    (64, 8),
-    (72, 4),
-    (84, 4),
-    (88, 2),
-    (90, 2),
-    (92, 4),
-];
-const COUNTS: [(usize, usize); 3] = [(30, 2), (76, 4), (80, 2)];
-const BIG_COUNTS: [(usize, usize); 2] = [(24, 8), (76, 4)];
-/// Only version 3 has these.
-const NUMBERS_3: [(usize, usize); 5] = [(104, 8), (112, 8), (120, 8), (128, 4), (152, 8)];
-const TIMES: [usize; 3] = [32, 40, 48];
-const BIRTH_AT: usize = 144;
-const FLAGS_2_AT: usize = 120;
-
-/// Fields are as on the disk, but for the order of the bytes of numbers.
-fn put_fields(fields: &[u8], inode: &mut [u8]) -> Result<()> {
-    let (len, is_version_3) = match fields.len() {
-        FIELDS_LOGGED_LEN => (FIELDS_LOGGED_LEN, false),
-        inode::FIELDS_3_LEN => (inode::FIELDS_3_LEN, true),
-        _ => return Err(broken()),
-    };
-    let flags = match is_version_3 {
-        true => long(fields, FLAGS_2_AT)?,
-        false => 0,
-    };
-    put(inode, 0, fields)?;
-    let mut turn = |(at, width): (usize, usize)| inode[at..at + width].reverse();
-    NUMBERS.into_iter().for_each(&mut turn);
-    match flags & inode::FLAG_2_BIG_COUNTS {
-        0 => COUNTS.into_iter().for_each(&mut turn),
-        _ => BIG_COUNTS.into_iter().for_each(&mut turn),
-    }
-    if is_version_3 {
-        NUMBERS_3.into_iter().for_each(&mut turn);
-    }
-    for at in TIMES.into_iter().chain([BIRTH_AT]).filter(|at| *at < len) {
-        match flags & inode::FLAG_2_BIG_TIME {
-            0 => [(at, 4), (at + 4, 4)].into_iter().for_each(&mut turn),
-            _ => turn((at, 8)),
-        }
-    }
-    Ok(())
-}
-
-/// A root of a tree is logged as a node of one, with a longer header and more room than a fork has.
-fn put_root(node: &[u8], has_checksums: bool, fork: &mut [u8]) -> Result<()> {
-    let entries = node
-        .get(tree_header_len(has_checksums)..)
-        .ok_or_else(broken)?;
-    let counts: [u8; 4] = array(node, 4).ok_or_else(broken)?;
-    let count = usize::from(u16::from_be_bytes([counts[2], counts[3]]));
-    let room = fork.get_mut(ROOT_HEADER_LEN..).ok_or_else(broken)?;
-    let (logged_max, kept_max) = (children_max(entries.len()), children_max(room.len()));
-    if count > logged_max || count > kept_max {
-        return Err(broken());
-    }
-    let (keys, pointers) = entries.split_at(logged_max * 8);
-    put(room, 0, &keys[..count * 8])?;
-    put(room, kept_max * 8, &pointers[..count * 8])?;
-    put(fork, 0, &counts)
-}
-
-fn put(bytes: &mut [u8], at: usize, value: &[u8]) -> Result<()> {
-    let place = bytes
-        .get_mut(at..)
-        .and_then(|rest| rest.get_mut(..value.len()));
-    place.ok_or_else(broken)?.copy_from_slice(value);
-    Ok(())
 }
 
 fn half(bytes: &[u8], at: usize) -> Result<u16> {

@@ -4,6 +4,7 @@
 //! ring       the log as a ring of sectors; where the newest records end
 //! record     a part of it with a header: operations of transactions
 //! changes    what the transactions that were committed change: pieces of metadata, and inodes
+//! fields     inodes as the log has them
 //! ```
 //! It is replayed in memory, as a mount would write it back. A log that was closed, or that lies beside
 //! a file system that was frozen, has next to nothing to replay.
@@ -12,6 +13,7 @@
 //! is about free space), quotas, logs of machines that write the high byte first.
 
 mod changes;
+mod fields;
 mod record;
 mod ring;
 
