@@ -182,6 +182,10 @@ pub const IMAGES_OPEN_MAX: usize = 8;
 pub const IMAGE_ROWS_LEN_MAX: usize = 128 * MIB;
 /// Most blocks of a journal inside a volume: 4 GiB of the usual length.
 pub const IMAGE_JOURNAL_BLOCKS_MAX: u64 = 1 << 20;
+/// Most sectors that a log inside a volume, which keeps parts of blocks, may have newer bytes of: 128 MiB.
+pub const IMAGE_LOG_SECTORS_MAX: usize = 1 << 18;
+/// What such a log may have of transactions that are not committed yet, bytes; a writer commits after 32 MiB.
+pub const IMAGE_LOG_PENDING_LEN_MAX: usize = 64 * MIB;
 
 // --- volume groups inside a volume --------------------------------------------------------
 

@@ -84,13 +84,18 @@ pub fn fill(workspace: &Workspace, image: &Path) {
     let Some(mounted) = Mounted::device(workspace, "filled", device.path()) else {
         return;
     };
+    fill_folder(mounted.path());
+    mounted.unmount();
+}
+
+/// The same, in any folder of root.
+pub fn fill_folder(folder: &Path) {
     let script = "cd \"$1\"; mkdir -p a/b; echo x > a/b/x; ln a/b/x a/y; ln -s ../a/b a/link; \
                   chown 1234:70000 a/b/x; chmod 4751 a/b/x; mkfifo a/pipe; mknod a/null c 1 3; \
                   setfattr -n user.colour -v red a/b/x; setfacl -m u:1000:r a/b; \
                   fallocate -l 3M a/reserved; touch -d '1965-03-04 05:06:07.5 UTC' a/old; \
                   touch -d '2200-03-04 05:06:07.5 UTC' a/new; head -c 300000 /dev/zero > a/zeros";
-    output("sh", &[&"-ec", &script, &"sh", &mounted.path()]);
-    mounted.unmount();
+    output("sh", &[&"-ec", &script, &"sh", &folder]);
 }
 
 /// How `mtools` are told where the FAT of a disk image is.

@@ -15,6 +15,7 @@ use blockstore_tests::kit::fuse;
 use blockstore_tests::kit::fuse::Snapshots;
 use blockstore_tests::kit::generate::random_bytes;
 use blockstore_tests::kit::loops::Loop;
+use blockstore_tests::kit::mount::FileSystem;
 use blockstore_tests::kit::mount::Mounted;
 use blockstore_tests::kit::repository::TestRepository;
 use blockstore_tests::kit::tool::installed;
@@ -90,6 +91,32 @@ fn i1_files_in_partitions_are_what_a_mount_of_them_shows() {
     // The same by the path that other commands take.
     let listed = repository.run("ls", &[&taken.below("disk0/p2/a")]);
     assert!(listed.expect_code(0).mentions("disk0/p2/a/link"));
+    mount.end().expect_code(0);
+}
+
+#[test]
+fn i1_files_of_an_xfs_are_what_a_mount_of_it_shows() {
+    if !fuse::is_there() {
+        return;
+    }
+    let workspace = Workspace::new();
+    let Some(made) = Mounted::new(&workspace, "made", FileSystem::XFS) else {
+        return;
+    };
+    disk::fill_folder(made.path());
+    made.unmount();
+    let image = workspace.join("made.xfs");
+    let repository = TestRepository::init(&workspace);
+    let taken = repository.snapshot(&[&"--volume", &image]);
+    let mount = mounted(&workspace, &repository, &taken);
+    let Some(device) = Loop::read_only(&image) else {
+        return;
+    };
+    let Some(expected) = Mounted::read_only(&workspace, "expected", device.path()) else {
+        return;
+    };
+    Comparer::default().assert_equal(expected.path(), &mount.path().join("disk0"));
+    expected.unmount();
     mount.end().expect_code(0);
 }
 

@@ -5,8 +5,10 @@ use blockstore_tests::kit::disk::EXT4;
 use blockstore_tests::kit::disk::HELLO;
 use blockstore_tests::kit::disk::disk;
 use blockstore_tests::kit::disk::fill;
+use blockstore_tests::kit::disk::fill_folder;
 use blockstore_tests::kit::generate::random_bytes;
 use blockstore_tests::kit::loops::Loop;
+use blockstore_tests::kit::mount::FileSystem;
 use blockstore_tests::kit::mount::Mounted;
 use blockstore_tests::kit::repository::Taken;
 use blockstore_tests::kit::repository::TestRepository;
@@ -130,6 +132,25 @@ fn i3_what_only_the_journal_has_is_read_from_there() {
     repository.restore(&location, &target).expect_code(0);
     let restored = std::fs::read(target.join("flushed")).unwrap();
     assert!(restored == random_bytes(4, "flushed", 200_000));
+}
+
+#[test]
+fn i3_what_only_the_log_of_an_xfs_has_is_read_from_there() {
+    let workspace = Workspace::new();
+    let Some(live) = Mounted::new(&workspace, "live", FileSystem::XFS) else {
+        return;
+    };
+    fill_folder(live.path());
+    output("sync", &[&"-f", &live.path()]);
+    let copy = workspace.join("copy.raw");
+    output("cp", &[&workspace.join("live.xfs"), &copy]);
+    let repository = TestRepository::init(&workspace);
+    let taken = snapshot(&repository, &copy);
+    let target = workspace.join("restored");
+    let restored = repository.restore(&taken.below("disk0/"), &target);
+    restored.expect_code(0);
+    let comparer = Comparer::default().without_hole_maps();
+    comparer.assert_equal(live.path(), &target);
 }
 
 #[test]

@@ -467,8 +467,8 @@ Examples:
   blockstore import --repo /backup latest:disk0/p2/home --host laptop --tag from-image
   blockstore import --repo /backup latest:disk0 --dry-run         # a volume without partitions
 
-The file system is read by blockstore itself, as by `ls` and `restore`: ext2, ext3, ext4, FAT, NTFS and
-btrfs, without root. The snapshot holds what a restore of the same path would give, under the name
+The file system is read by blockstore itself, as by `ls` and `restore`: ext2, ext3, ext4, XFS, FAT,
+NTFS and btrfs, without root. The snapshot holds what a restore of the same path would give, under the name
 /disk0/p2; hardly any data is new where the volume was captured with layout hints, which is the default.
 Both snapshots are of their own: each can be forgotten.")]
 pub(crate) struct ImportArgs {

@@ -112,6 +112,7 @@ pub fn all() -> &'static [Decoder] {
         ("image_fat", hostile_images::fat),
         ("image_ntfs", hostile_images::ntfs),
         ("image_btrfs", hostile_images::btrfs),
+        ("image_xfs", hostile_images::xfs),
         ("lvm", lvm),
         ("overlay_state", overlay_state),
         ("repository_model", hostile_repository::run),

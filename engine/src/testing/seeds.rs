@@ -282,13 +282,15 @@ fn volumes(seeds: &mut Vec<Seed>) {
 /// Small file systems that their own tools made, as sparse images.
 /// `serve::image::tests::samples` makes them anew.
 pub fn images() -> Vec<Seed> {
-    const IMAGES: [(&str, &[u8]); 6] = [
+    const IMAGES: [(&str, &[u8]); 8] = [
         ("image_ext", include_bytes!("images/ext2")),
         ("image_ext", include_bytes!("images/ext4")),
         ("image_fat", include_bytes!("images/fat12")),
         ("image_fat", include_bytes!("images/fat32")),
         ("image_ntfs", include_bytes!("images/ntfs")),
         ("image_btrfs", include_bytes!("images/btrfs")),
+        ("image_xfs", include_bytes!("images/xfs")),
+        ("image_xfs", include_bytes!("images/xfs_log")),
     ];
     let mut unpacked = Vec::new();
     for (decoder, packed) in IMAGES {

@@ -9,6 +9,7 @@ use crate::serve::image::fat::Fat;
 use crate::serve::image::medium::Medium;
 use crate::serve::image::ntfs::Ntfs;
 use crate::serve::image::reader::FileSystemReader;
+use crate::serve::image::xfs::Xfs;
 use crate::sources::volume::layout::FileSystemKind;
 
 /// Why there are no files to be shown in what was recognized as `kind` when it was captured, the name
@@ -45,6 +46,7 @@ fn has_reader(kind: FileSystemKind) -> bool {
             | Kind::Fat32
             | Kind::Ntfs
             | Kind::Btrfs
+            | Kind::Xfs
     )
 }
 
@@ -58,6 +60,7 @@ pub(super) fn open_reader(
         Kind::Fat12 | Kind::Fat16 | Kind::Fat32 => Box::new(Fat::open(medium)?),
         Kind::Ntfs => Box::new(Ntfs::open(medium)?),
         Kind::Btrfs => Box::new(Btrfs::open(medium)?),
+        Kind::Xfs => Box::new(Xfs::open(medium)?),
         _ => Box::new(Ext::open(medium)?),
     })
 }
@@ -107,7 +110,8 @@ mod tests {
             (Some("btrfs"), None),
             (Some("swap"), Some("which has no files")),
             (Some("luks2"), Some("is encrypted")),
-            (Some("xfs"), Some("holds xfs, which has no reader yet")),
+            (Some("xfs"), None),
+            (Some("exfat"), Some("holds exfat, which has no reader yet")),
             (Some("of 2040"), Some("holds of 2040, which has no reader")),
             (None, Some("no file system that is known")),
         ] {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Image     one file system: by one thread, every question within limits, panics of readers caught
-//! readers   ext, fat, ntfs, btrfs: what an entry is, what lies in a folder, bytes of a file
+//! readers   ext, xfs, fat, ntfs, btrfs: what an entry is, what lies in a folder, bytes of a file
 //! medium    a view, a small cache, and the count of reads
 //! tree      all of it for many threads, as a mount asks
 //! ```
@@ -32,6 +32,7 @@ mod tests;
 mod time;
 mod tree;
 mod walk;
+mod xfs;
 
 pub use cat::cat;
 pub use find::find;

@@ -15,6 +15,9 @@ pub(super) const MODE_READ_ONLY: u16 = 0o444;
 /// The same, of a folder.
 pub(super) const MODE_FOLDER: u16 = 0o755;
 
+/// Said of readers that know holes: who writes files asks them for bytes alone.
+pub(super) const HOLES_BY_ZEROS: &str = "holes are told by their zeros alone";
+
 /// A file system, read only.
 pub(super) trait FileSystemReader {
     /// What it cannot carry, each as a sentence for the user.

@@ -19,7 +19,8 @@ use crate::format::entry::Metadata;
 use crate::limits::SYMLINK_LEN_LIMIT;
 use crate::serve::image::medium::Medium;
 use crate::serve::image::reader::{
-    At, FileSystemReader, Found, ImageNode, Listing, Stretch, damaged, said, unsupported,
+    At, FileSystemReader, Found, HOLES_BY_ZEROS, ImageNode, Listing, Stretch, damaged, said,
+    unsupported,
 };
 use crate::sources::volume::layout::fields::{u16_at, u32_at};
 use crate::sources::volume::layout::hints::ext::superblock::{Geometry, SUPERBLOCK_AT};
@@ -155,7 +156,7 @@ impl Ext {
 
 impl FileSystemReader for Ext {
     fn fidelity(&self) -> Vec<&'static str> {
-        let mut sentences = vec!["holes are told by their zeros alone"];
+        let mut sentences = vec![HOLES_BY_ZEROS];
         if self.has_attribute_inodes {
             sentences.push("attributes that lie in inodes of their own are not carried");
         }

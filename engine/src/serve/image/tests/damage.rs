@@ -9,7 +9,7 @@ use super::*;
 use crate::observe::Observer;
 use crate::operations::restore::RestoreOptions;
 use crate::serve::image::restore;
-use crate::testing::hostile_images::{exercise, repair_btrfs};
+use crate::testing::hostile_images::{exercise, repair_btrfs, repair_xfs};
 use crate::testing::random::Random;
 use crate::testing::sparse_image::SparseImage;
 
@@ -76,7 +76,10 @@ fn restore_all(view: Arc<dyn View>) {
 /// Lists, finds and reads what is left, and restores it in some of the rounds. A checksum keeps nobody
 /// from doing harm: `repair` makes those right again that would hide the damage.
 fn assert_survives(bytes: &[u8], seed: u64, repair: fn(&mut SparseImage)) {
-    let whole = SparseImage::of(bytes);
+    assert_survives_sparse(&SparseImage::of(bytes), seed, repair);
+}
+
+fn assert_survives_sparse(whole: &SparseImage, seed: u64, repair: fn(&mut SparseImage)) {
     let places: Vec<_> = whole.pieces().collect();
     for round in 0..rounds() {
         let mut image = whole.clone();
@@ -127,5 +130,23 @@ fn damaged_btrfs_costs_what_is_damaged() {
     if has_tool("mkfs.btrfs") {
         let bytes = made::btrfs(&TempDir::new().unwrap());
         assert_survives(&bytes, 7, repair_btrfs);
+    }
+}
+
+#[test]
+fn damaged_xfs_costs_what_is_damaged() {
+    if has_tool("mkfs.xfs") {
+        for (options, seed) in [(&["-b", "size=1024"][..], 8), (&["-m", "crc=0"], 9)] {
+            let bytes = xfs::xfs(&TempDir::new().unwrap(), options, 700);
+            assert_survives(&bytes, seed, repair_xfs);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_log_of_xfs_costs_what_is_in_it() {
+    let seeds = crate::testing::seeds::images().into_iter();
+    for (seed, (_, bytes)) in (10..).zip(seeds.filter(|(decoder, _)| *decoder == "image_xfs")) {
+        assert_survives_sparse(&SparseImage::decode(&bytes), seed, repair_xfs);
     }
 }

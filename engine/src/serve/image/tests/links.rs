@@ -112,12 +112,8 @@ fn what_has_no_reader_is_named_with_what_to_do() {
             "zfs_member, which is one part".to_owned(),
         ),
         (
-            marked(&[(0, b"XFSB\0\0\x10\0")]),
-            format!("holds xfs, which has no reader yet: {restored} mount it there"),
-        ),
-        (
             marked(&exfat),
-            "holds exfat, which has no reader".to_owned(),
+            format!("holds exfat, which has no reader yet: {restored} mount it there"),
         ),
         (
             marked(&[(0, b"hsqs"), (28, &[4])]),

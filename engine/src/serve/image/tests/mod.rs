@@ -7,6 +7,7 @@ mod links;
 pub(super) mod made;
 mod restored;
 mod samples;
+mod xfs;
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -24,6 +24,45 @@ fn files(folder: &TempDir) -> String {
     text(&top)
 }
 
+/// What the maker of XFS is told to put in.
+fn xfs_lines(files: &str) -> String {
+    let names = (0..30).map(|number| format!("quite_a_long_name_{number} p--644 0 0\n"));
+    let names: String = names.collect();
+    format!(
+        "/none\n0 0\nd--755 0 0\nlong ---644 0 0 {files}/long\netc d--755 0 0\n\
+         hosts ---644 0 0 {files}/etc/hosts\ndeep d--755 0 0\n{names}$\n$\n\
+         link l--777 0 0 etc/hosts\nnull c--666 0 0 1 3\n$\n"
+    )
+}
+
+/// Without what no reader looks at: space that is free, inodes that nobody has, and records of a round of
+/// the log that was none.
+fn without_xfs_ballast(mut bytes: Vec<u8>) -> Vec<u8> {
+    const UNREAD: [&[u8]; 11] = [
+        b"\xfe\xed\xba\xbe\0\0\0\0",
+        b"XAGF",
+        b"XAGI",
+        b"XAFL",
+        b"AB3B",
+        b"AB3C",
+        b"IAB3",
+        b"FIB3",
+        b"R3FC",
+        b"RMB3",
+        b"IN\0\0",
+    ];
+    for sector in bytes.as_chunks_mut::<512>().0 {
+        if UNREAD.iter().any(|magic| sector.starts_with(magic)) {
+            sector.fill(0);
+        }
+        // A record of the log is as good without a checksum.
+        if sector.starts_with(b"\xfe\xed\xba\xbe") {
+            sector[32..36].fill(0);
+        }
+    }
+    bytes
+}
+
 fn lines() -> String {
     (0..600).map(|number| format!("line {number}\n")).collect()
 }
@@ -62,11 +101,13 @@ fn made(len: u64, commands: &str) -> Vec<u8> {
     let attribute = "ea_set /long user.name value\n";
     let words = [attribute, journal].concat().replace("FILES", &files);
     std::fs::write(&script, words).unwrap();
+    let lines = text(&folder.path().join("lines"));
+    std::fs::write(&lines, xfs_lines(&files)).unwrap();
     let image = blank(&folder, len);
     for line in commands.lines() {
         let words = line.split_whitespace().map(|word| {
             let word = word.replace("IMAGE", &image).replace("FILES", &files);
-            word.replace("SCRIPT", &script)
+            word.replace("SCRIPT", &script).replace("LINES", &lines)
         });
         let words: Vec<_> = words.collect();
         let words: Vec<_> = words.iter().map(String::as_str).collect();
@@ -97,6 +138,13 @@ const NTFS: &str = "
     ntfscp -q IMAGE FILES/long long
     ntfscp -q IMAGE FILES/etc/hosts hosts
     ntfscp -q IMAGE FILES/holes holes";
+const XFS: &str = "mkfs.xfs -q -f --unsupported -d agcount=1 -b size=1024 -p LINES IMAGE";
+/// What is in the log of one that is mounted.
+const XFS_CHANGES: &str = "
+    mkdir etc; echo 127.0.0.1 > etc/hosts; ln -s etc/hosts link; ln etc/hosts same
+    setfattr -n user.name -v value etc/hosts; setfacl -m u:7:r etc/hosts
+    head -c 9000 /dev/zero > holes; fallocate --punch-hole -o 4096 -l 4096 holes
+    for i in $(seq 9); do echo > etc/quite_a_long_name_$i; done";
 const BTRFS: &str =
     "mkfs.btrfs -q --mixed -m single -d single -n 4096 -s 4096 --rootdir FILES IMAGE";
 
@@ -114,4 +162,10 @@ fn write_the_samples() {
         let bytes = without_ballast(made(len, commands));
         keep(name, &SparseImage::of(&bytes));
     }
+    let bytes = without_xfs_ballast(made(16 << 20, XFS));
+    keep("xfs", &SparseImage::of(&bytes));
+    let live = xfs::Live::new(&["-d", "agcount=1"]).expect("root can mount it");
+    live.run(XFS_CHANGES);
+    let bytes = without_xfs_ballast(live.bytes());
+    keep("xfs_log", &SparseImage::of(&bytes));
 }

@@ -1,10 +1,8 @@
 //! The checksum of GPT: CRC-32 as in IEEE 802.3, a table of 256 words made by the compiler.
 
-const POLYNOMIAL: u32 = 0xedb8_8320;
+const TABLE: [u32; 256] = table(0xedb8_8320);
 
-const TABLE: [u32; 256] = table();
-
-const fn table() -> [u32; 256] {
+pub(super) const fn table(polynomial: u32) -> [u32; 256] {
     let mut table = [0; 256];
     let mut index = 0;
     while index < 256 {
@@ -14,7 +12,7 @@ const fn table() -> [u32; 256] {
             let carry = word & 1;
             word >>= 1;
             if carry == 1 {
-                word ^= POLYNOMIAL;
+                word ^= polynomial;
             }
             bit += 1;
         }

@@ -27,13 +27,18 @@ pub(crate) fn halves_at(bytes: &[u8], low: usize, high: usize) -> Option<u64> {
     Some(u64::from(high) << 32 | u64::from(low))
 }
 
+/// XFS writes the high byte first.
+pub(crate) fn u16_high_first(bytes: &[u8], at: usize) -> Option<u16> {
+    array(bytes, at).map(u16::from_be_bytes)
+}
+
 /// XFS and LUKS write the high byte first.
 pub(crate) fn u32_high_first(bytes: &[u8], at: usize) -> Option<u32> {
     array(bytes, at).map(u32::from_be_bytes)
 }
 
 /// XFS and LUKS write the high byte first.
-pub(super) fn u64_high_first(bytes: &[u8], at: usize) -> Option<u64> {
+pub(crate) fn u64_high_first(bytes: &[u8], at: usize) -> Option<u64> {
     let (high, low) = (u32_high_first(bytes, at)?, u32_high_first(bytes, at + 4)?);
     Some(u64::from(high) << 32 | u64::from(low))
 }

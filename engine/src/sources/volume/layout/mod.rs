@@ -13,6 +13,7 @@
 //! partitions. Nothing is mounted.
 
 mod crc32;
+mod crc32c;
 mod fat_geometry;
 pub(crate) mod fields;
 mod gpt;
@@ -28,6 +29,7 @@ mod window;
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use crc32::crc32;
+pub(crate) use crc32c::crc32c;
 pub use guid::Guid;
 pub use hints::{HintIter, HintOptions, HintProblem, Hints, has_hints};
 pub use lvm::{LogicalVolume, Piece};
