@@ -10,6 +10,7 @@ pub mod cat;
 pub mod check;
 pub(crate) mod closure;
 pub(crate) mod commit;
+mod components;
 pub mod diff;
 pub mod diff_volume;
 pub mod find;

@@ -8,6 +8,7 @@ use std::ops::Range;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::snapshot::{Root, RootType, Snapshot};
 use crate::format::volume::{FileSystemInfo, PartitionInfo};
+use crate::operations::components::components;
 use crate::operations::walk;
 
 /// Partitions that an error names; a table may list thousands.
@@ -85,10 +86,7 @@ pub fn select_volume<'s>(
     if path.first() == Some(&b'/') || !has_volume(snapshot) {
         return Ok(None);
     }
-    let names = path.split(|&byte| byte == b'/');
-    let names: Vec<_> = names
-        .filter(|name| !name.is_empty() && *name != b".")
-        .collect();
+    let names = components(path);
     let [label, below @ ..] = names.as_slice() else {
         return the_only_one(snapshot).map(Some);
     };
