@@ -35,5 +35,6 @@ pub mod snapshot;
 pub mod stats;
 pub mod undelete;
 pub mod versions;
+pub mod volumes;
 pub(crate) mod walk;
 pub(crate) mod walk_volume;

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::format::entry::FolderPath;
 use crate::format::snapshot::Snapshot;
 use crate::operations::components::{check, components, folder_of};
-use crate::operations::select_volume::{SelectedVolume, find_volume, partition_of};
+use crate::operations::select_volume::{SelectedVolume, find_volume, partition_of, partitions_of};
 
 /// An entry of the file system that a volume, or a partition of one, holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +85,7 @@ pub(super) fn holder_of<'s, 'p>(
     let Some((index, root)) = find_volume(snapshot, label) else {
         return Ok(None);
     };
-    let layout = root.volume.as_ref().map(|volume| &volume.layout);
-    let has_partitions = layout.is_some_and(|layout| !layout.partitions.is_empty());
+    let has_partitions = !partitions_of(root).is_empty();
     let (partition, inner) = match below {
         [name, inner @ ..] if has_partitions => (partition_of(root, &[name], path)?, inner),
         _ if has_partitions => return Ok(None),

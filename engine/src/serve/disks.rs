@@ -15,8 +15,8 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::format::entry::Timestamp;
 use crate::format::snapshot::Root;
-use crate::format::volume::{FileSystemInfo, PartitionInfo};
-use crate::operations::select_volume::{NOT_WHOLE, is_whole};
+use crate::operations::select_volume::{NOT_WHOLE, SelectedVolume};
+use crate::operations::volumes::with_partitions;
 use crate::serve::files::{Files, Kind, MountedTree};
 use crate::serve::image::{ImageTree, Images, Viewers, refusal};
 use crate::serve::library::Library;
@@ -92,42 +92,33 @@ impl Disks {
 
 /// What there is of bytes: the end of its name, and the part of the volume if it is not all.
 fn bytes_in(root: &Root) -> Vec<(String, Option<Range<u64>>)> {
-    let whole = partitions(root)
-        .iter()
-        .filter(|one| is_whole(one, root.bytes));
-    let parts = whole.map(|one| (format!(".p{}.raw", one.number), Some(bytes_of(one))));
-    [(".raw".to_owned(), None)]
-        .into_iter()
-        .chain(parts)
-        .collect()
+    let named = |one: SelectedVolume<'_>| {
+        let partition = one
+            .partition
+            .map(|partition| format!(".p{}", partition.number));
+        (partition.unwrap_or_default() + ".raw", one.part())
+    };
+    let all = with_partitions(0, root).filter(SelectedVolume::is_whole);
+    all.map(named).collect()
 }
 
 /// The same of file systems, each with the reason if its files cannot be shown.
 fn files_in(root: &Root) -> Vec<(String, Option<Range<u64>>, Option<String>)> {
-    let kind = |found: &Option<FileSystemInfo>| found.as_ref().map(|found| found.kind.clone());
-    let partitions = partitions(root);
-    if partitions.is_empty() {
-        let layout = root.volume.as_ref().map(|volume| &volume.layout);
-        let kind = layout.and_then(|layout| kind(&layout.file_system));
-        return vec![(String::new(), None, refusal(kind.as_deref()))];
-    }
-    let of = |one: &PartitionInfo| {
-        let refusal = match is_whole(one, root.bytes) {
-            true => refusal(kind(&one.file_system).as_deref()),
-            false => Some(NOT_WHOLE.to_owned()),
+    let named = |one: SelectedVolume<'_>| {
+        let partition = one
+            .partition
+            .map(|partition| format!("/p{}", partition.number));
+        let (part, refusal) = match one.is_whole() {
+            true => (
+                one.part(),
+                refusal(one.held().map(|held| held.kind.as_str())),
+            ),
+            false => (None, Some(NOT_WHOLE.to_owned())),
         };
-        (format!("/p{}", one.number), Some(bytes_of(one)), refusal)
+        (partition.unwrap_or_default(), part, refusal)
     };
-    partitions.iter().map(of).collect()
-}
-
-fn partitions(root: &Root) -> &[PartitionInfo] {
-    let layout = root.volume.as_ref().map(|volume| &volume.layout);
-    layout.map_or(&[], |layout| &layout.partitions)
-}
-
-fn bytes_of(partition: &PartitionInfo) -> Range<u64> {
-    partition.offset..partition.offset.saturating_add(partition.len)
+    let undivided = with_partitions(0, root).filter(|one| !one.is_divided());
+    undivided.map(named).collect()
 }
 
 impl MountedTree for Inside {
@@ -150,7 +141,7 @@ impl MountedTree for Inside {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::volume::LayoutInfo;
+    use crate::format::volume::{FileSystemInfo, LayoutInfo, PartitionInfo};
     use crate::testing::sample_volumes::{self, machine};
 
     fn file_system(kind: &str) -> Option<FileSystemInfo> {

@@ -11,8 +11,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::snapshot::{Root, RootType, Snapshot};
+use crate::format::snapshot::Snapshot;
 use crate::operations::select_volume::SelectedVolume;
+use crate::operations::volumes::volumes;
 use crate::operations::walk;
 use crate::serve::image::medium::Probed;
 use crate::serve::library::Library;
@@ -34,26 +35,8 @@ pub struct Group {
 }
 
 /// The parts of a snapshot that are physical volumes.
-pub fn members(snapshot: &Snapshot) -> Vec<SelectedVolume<'_>> {
-    let roots = snapshot.roots.iter().enumerate();
-    let volumes = roots.filter(|(_, root)| root.root_type == RootType::Extents);
-    volumes
-        .flat_map(|(index, root)| members_in(index, root))
-        .collect()
-}
-
-fn members_in(index: usize, root: &Root) -> Vec<SelectedVolume<'_>> {
-    let selected = |partition| SelectedVolume {
-        root,
-        index,
-        partition,
-    };
-    let layout = root.volume.as_ref().map(|volume| &volume.layout);
-    let partitions = layout.map_or(&[][..], |layout| &layout.partitions);
-    let parts = partitions.iter().map(|one| selected(Some(one)));
-    let all = std::iter::once(selected(None)).chain(parts);
-    all.filter(|one| one.is_physical() && one.is_whole())
-        .collect()
+pub fn members(snapshot: &Snapshot) -> impl Iterator<Item = SelectedVolume<'_>> {
+    volumes(snapshot).filter(|one| one.is_physical() && one.is_whole())
 }
 
 impl Group {
@@ -77,8 +60,7 @@ impl Group {
             let detail = "is a physical volume of LVM2 that says of no volume group";
             Error::new(ErrorKind::NotFound, walk::place(&name), detail)
         })?;
-        let there = members(snapshot).into_iter();
-        let there = there.filter_map(|one| Some((one.held()?.uuid.clone()?, one)));
+        let there = members(snapshot).filter_map(|one| Some((one.held()?.uuid.clone()?, one)));
         let there: HashMap<_, _> = there.collect();
         let view_of = |member: &Member| {
             let found = there.get(&member.id);

@@ -58,7 +58,8 @@ fn snapshot(disks: &[(&str, usize, &[u8])]) -> (Arc<Library>, Snapshot) {
 }
 
 fn opened(library: &Arc<Library>, snapshot: &Snapshot, index: usize) -> Result<Group> {
-    Group::open(library, snapshot, &members(snapshot)[index])
+    let member = members(snapshot).nth(index).unwrap();
+    Group::open(library, snapshot, &member)
 }
 
 fn bytes_of(view: &dyn View) -> Vec<u8> {
