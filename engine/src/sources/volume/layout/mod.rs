@@ -31,6 +31,7 @@ pub(crate) use crc32::crc32;
 pub use guid::Guid;
 pub use hints::{HintIter, HintOptions, HintProblem, Hints, has_hints};
 pub use lvm::{LogicalVolume, Piece};
+pub(crate) use probe::PROBED_LEN;
 pub use probe::{FileSystem, FileSystemKind, probe};
 pub use table::{read_layout, read_table};
 
