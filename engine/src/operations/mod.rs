@@ -35,6 +35,7 @@ pub mod snapshot;
 pub mod stats;
 pub mod undelete;
 pub mod versions;
+pub mod volume_bytes;
 pub mod volumes;
 pub(crate) mod walk;
 pub(crate) mod walk_volume;
