@@ -195,6 +195,10 @@ pub const LVM_TEXT_LEN_MAX: u64 = 8 * MIB as u64;
 pub const LVM_DEPTH_LIMIT: usize = 8;
 /// Most names and values in it.
 pub const LVM_VALUES_MAX: usize = 1 << 18;
+/// Longest name of a volume group of LVM2 or a volume in it, bytes.
+pub const LVM_NAME_LEN_MAX: usize = 127;
+/// Most logical volumes of one group that a mount shows.
+pub const LVM_VOLUMES_SHOWN_MAX: usize = 4_096;
 
 // --- keys ---------------------------------------------------------------------------------
 

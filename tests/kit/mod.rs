@@ -7,6 +7,7 @@ pub mod disk;
 pub mod fuse;
 pub mod generate;
 pub mod loops;
+pub mod lvm;
 pub mod mount;
 pub mod nbd;
 pub mod repository;

@@ -1,24 +1,13 @@
 //! All snapshots in one mount: by machine, by id, by tag, as they come and go.
 
-use std::path::Path;
-
 use blockstore_tests::kit::compare::Comparer;
 use blockstore_tests::kit::fuse;
 use blockstore_tests::kit::fuse::Snapshots;
 use blockstore_tests::kit::fuse::wait_until;
 
+use crate::mounted::names;
 use crate::mounted::point;
 use crate::scene::scene;
-
-fn names(folder: &Path) -> Vec<String> {
-    let names = folder.read_dir().unwrap();
-    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
-    let mut names: Vec<_> = names
-        .map(|entry| name(entry).into_string().unwrap())
-        .collect();
-    names.sort();
-    names
-}
 
 #[test]
 fn all_snapshots_are_found_by_machine_id_and_tag_and_new_ones_appear() {

@@ -23,6 +23,7 @@ use blockstore_tests::kit::tool::output;
 use blockstore_tests::kit::workspace::Workspace;
 
 use crate::mounted::mounted;
+use crate::mounted::names;
 use crate::mounted::point;
 
 const MIB: usize = 1 << 20;
@@ -43,14 +44,6 @@ fn ext4(workspace: &Workspace, source: &Path, mib: u64) -> Option<PathBuf> {
     let words: [&dyn AsRef<std::ffi::OsStr>; 5] = [&"-q", &"-F", &"-d", &source, &image];
     output("mkfs.ext4", &words);
     Some(image)
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let names = folder.read_dir().unwrap();
-    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<_> = names.collect();
-    names.sort();
-    names
 }
 
 #[test]

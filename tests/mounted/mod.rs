@@ -9,8 +9,10 @@ mod damage;
 mod folders;
 mod inside;
 mod life;
+mod logical;
 mod volumes;
 
+use std::path::Path;
 use std::path::PathBuf;
 
 use blockstore_tests::kit::fuse::Snapshots;
@@ -26,4 +28,13 @@ fn mounted(workspace: &Workspace, repository: &TestRepository, taken: &Taken) ->
 
 fn point(workspace: &Workspace) -> PathBuf {
     workspace.folder("mounted")
+}
+
+/// Names of what lies in a folder, in order.
+fn names(folder: &Path) -> Vec<String> {
+    let names = folder.read_dir().unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
 }

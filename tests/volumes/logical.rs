@@ -1,128 +1,32 @@
-//! Logical volumes in disks, made by LVM itself and read without a device mapper.
+//! Logical volumes in disks, read without a device mapper.
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::path::PathBuf;
 
 use blockstore_tests::kit::disk::HELLO;
 use blockstore_tests::kit::disk::assert_same_bytes;
-use blockstore_tests::kit::generate::random_bytes;
 use blockstore_tests::kit::loops::Loop;
-use blockstore_tests::kit::repository::Taken;
+use blockstore_tests::kit::lvm;
+use blockstore_tests::kit::lvm::ROOT_LEN;
+use blockstore_tests::kit::mount::Mounted;
 use blockstore_tests::kit::repository::TestRepository;
-use blockstore_tests::kit::tool::can_make;
+use blockstore_tests::kit::tool::installed;
 use blockstore_tests::kit::tool::output;
 use blockstore_tests::kit::workspace::Workspace;
 use serde_json::Value;
 
-use crate::volumes::MIB;
 use crate::volumes::snapshot;
-
-const EXTENT_LEN: u64 = 4 * MIB;
-/// Where extents begin in a physical volume.
-const DATA_AT: u64 = MIB;
-/// Where the physical volume of the first disk lies.
-const PART_AT: u64 = 9 * MIB;
-/// The extents of the logical volume, in its order: of the first disk, then of the second.
-const EXTENTS: [(usize, u64); 6] = [(0, 2), (0, 3), (0, 6), (1, 1), (1, 2), (0, 5)];
-
-/// Two disks with a volume group over them, and what its logical volume `root` was made of.
-struct Group {
-    disks: [PathBuf; 2],
-    root: PathBuf,
-    files: PathBuf,
-}
-
-/// The group, with `root` in pieces of both disks and `fast` in stripes; nothing where it cannot be
-/// made.
-fn group(workspace: &Workspace) -> Option<Group> {
-    if !can_make(&["pvcreate", "vgcreate", "lvcreate", "mkfs.ext4", "sfdisk"]) {
-        return None;
-    }
-    let files = workspace.folder("files");
-    workspace.file("files/hello", HELLO);
-    workspace.file("files/etc/deep/fstab", "none\n");
-    workspace.file("files/long", random_bytes(7, "long", 9_000_000));
-    let root = image(workspace, "root", EXTENTS.len() as u64 * EXTENT_LEN);
-    output("mkfs.ext4", &[&"-q", &"-d", &files, &root]);
-    let disks = [
-        image(workspace, "first", 48 * MIB),
-        image(workspace, "second", 32 * MIB),
-    ];
-    let table = "label: gpt\nsize=8M,type=L\ntype=E6D6D379-F507-44C2-A23C-238F2A3DF928\n";
-    let table = workspace.file("table", table);
-    let words = "sfdisk --quiet --no-reread --no-tell-kernel \"$1\" < \"$2\"";
-    output("sh", &[&"-c", &words, &"sh", &disks[0], &table]);
-    {
-        let first = Loop::part(&disks[0], &(PART_AT..47 * MIB))?;
-        let second = Loop::attach(&disks[1])?;
-        make(first.path(), second.path());
-    }
-    let bytes = std::fs::read(&root).unwrap();
-    for ((disk, extent), piece) in EXTENTS.into_iter().zip(bytes.chunks(EXTENT_LEN as usize)) {
-        let start = [PART_AT, 0][disk] + DATA_AT + extent * EXTENT_LEN;
-        let file = File::options().write(true).open(&disks[disk]).unwrap();
-        file.write_all_at(piece, start).unwrap();
-    }
-    Some(Group { disks, root, files })
-}
-
-fn image(workspace: &Workspace, name: &str, len: u64) -> PathBuf {
-    let path = workspace.join(name);
-    let file = File::create(&path).and_then(|file| file.set_len(len));
-    file.expect("the workspace can be written");
-    path
-}
-
-fn make(first: &Path, second: &Path) {
-    let (first, second) = (first.to_str().unwrap(), second.to_str().unwrap());
-    // Nothing is looked at but these two, and nothing is kept of them.
-    let config = format!(
-        "devices {{ filter = [ \"a|^{first}$|\", \"a|^{second}$|\", \"r|.*|\" ] }} \
-         backup {{ backup = 0 archive = 0 }} activation {{ udev_sync = 0 }}"
-    );
-    let lvm = |program: &str, words: &[&str]| {
-        let mut all: Vec<&dyn AsRef<OsStr>> = vec![&"--config", &config, &"--quiet"];
-        all.extend(words.iter().map(|word| word as &dyn AsRef<_>));
-        output(program, &all);
-    };
-    lvm("pvcreate", &[first, second]);
-    lvm("vgcreate", &["-s", "4M", "vg0", first, second]);
-    // Whatever is not to be activated needs no device mapper.
-    let asleep = ["--driverloaded", "n", "-an", "-Zn", "-Wn"];
-    let volume = |words: &[&str]| lvm("lvcreate", &[&asleep, words].concat());
-    let mut pieces = vec![format!("{first}:2-3:6-6"), format!("{second}:1-2")];
-    pieces.push(format!("{first}:5-5"));
-    let grow = |piece: &str, count: &str| {
-        lvm(
-            "lvextend",
-            &["--driverloaded", "n", "-l", count, "vg0/root", piece],
-        );
-    };
-    volume(&["-n", "root", "-l", "3", "vg0", &pieces[0]]);
-    grow(&pieces[1], "+2");
-    grow(&pieces[2], "+1");
-    volume(&["-n", "fast", "-l", "2", "-i", "2", "vg0"]);
-}
-
-/// A snapshot of both disks.
-fn machine(repository: &TestRepository, group: &Group) -> Taken {
-    let [first, second] = &group.disks;
-    let disk0 = format!("disk0={}", first.display());
-    let disk1 = format!("disk1={}", second.display());
-    repository.snapshot(&[&"--machine", &"web", &disk0, &disk1])
-}
 
 #[test]
 fn i3_files_of_a_logical_volume_over_two_disks_are_read_found_and_restored() {
     let workspace = Workspace::new();
-    let Some(group) = group(&workspace) else {
+    let Some(group) = lvm::group(&workspace) else {
         return;
     };
     let repository = TestRepository::init(&workspace);
-    let taken = machine(&repository, &group);
+    let taken = group.snapshot(&repository);
     for member in ["disk0/p2", "disk1"] {
         let at = |path: &str| taken.below(format!("{member}/vg0/root{path}"));
         let cat = repository.run("cat", &[&at("/hello")]).expect_code(0);
@@ -147,11 +51,11 @@ fn i3_files_of_a_logical_volume_over_two_disks_are_read_found_and_restored() {
 #[test]
 fn logical_volumes_are_listed_with_their_disks_and_what_is_not_linear_is_named() {
     let workspace = Workspace::new();
-    let Some(group) = group(&workspace) else {
+    let Some(group) = lvm::group(&workspace) else {
         return;
     };
     let repository = TestRepository::init(&workspace);
-    let taken = machine(&repository, &group);
+    let taken = group.snapshot(&repository);
     let ls = |path: &str| repository.run("ls", &[&taken.below(path)]);
     for path in ["disk0", "disk0/p2", "disk0/p2/", "disk0/p2/vg0"] {
         let listed = ls(path).expect_code(0);
@@ -162,7 +66,7 @@ fn logical_volumes_are_listed_with_their_disks_and_what_is_not_linear_is_named()
     let json = json.expect_code(0).stdout;
     let line: Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
     assert_eq!(line["path"], "disk1/vg0/root");
-    assert_eq!(line["size"], EXTENTS.len() as u64 * EXTENT_LEN);
+    assert_eq!(line["size"], ROOT_LEN);
     assert_eq!(line["file_system"]["type"], "ext4");
     for (path, told) in [
         (
@@ -187,4 +91,138 @@ fn logical_volumes_are_listed_with_their_disks_and_what_is_not_linear_is_named()
     let missing = "lies on the physical volume pv0 (";
     let cat = repository.run("cat", &[&location]);
     cat.expect_code(1).expect_text(missing);
+}
+
+#[test]
+fn i1_i7_a_logical_volume_is_restored_like_a_partition_to_files_and_in_place() {
+    let workspace = Workspace::new();
+    let Some(group) = lvm::group(&workspace) else {
+        return;
+    };
+    let repository = TestRepository::init(&workspace);
+    let taken = group.snapshot(&repository);
+    let root = taken.below("disk1/vg0/root");
+    let target = workspace.join("root.img");
+    let restore = |words: &[&dyn AsRef<OsStr>]| {
+        let mut all: Vec<&dyn AsRef<OsStr>> = vec![&root, &"--target", &target];
+        all.extend(words);
+        repository.run("restore", &all)
+    };
+    restore(&[&"--verify"]).expect_code(0);
+    assert_same_bytes(&group.root, &target);
+    restore(&[]).expect_code(1).expect_text("root.img");
+    // What differs is found, told by its place in the logical volume, and written alone.
+    let file = File::options().write(true).open(&target).unwrap();
+    file.write_all_at(&[1; 512], ROOT_LEN / 2).unwrap();
+    let differing = restore(&[&"--verify-only", &"--json"])
+        .expect_code(3)
+        .json();
+    let range = &differing["differing"]["ranges"][0];
+    let (start, len) = (range["start"].as_u64(), range["length"].as_u64());
+    let found = start.unwrap()..start.unwrap() + len.unwrap();
+    assert!(found.contains(&(ROOT_LEN / 2)), "{differing}");
+    let report = restore(&[&"--in-place", &"--json"]).expect_code(0).json();
+    assert!(
+        report["written"].as_u64().unwrap() < ROOT_LEN / 4,
+        "{report}"
+    );
+    assert_same_bytes(&group.root, &target);
+    restore(&[&"--verify-only"]).expect_code(0);
+    restore(&[&"--resume"])
+        .expect_code(1)
+        .expect_text("no journal");
+    for (path, code, told) in [
+        (
+            "disk1/vg0/fast",
+            1,
+            "is not readable here: volume of 2 stripes",
+        ),
+        ("disk1/vg0/none", 1, "is not there: there is vg0/root"),
+        (
+            "disk1/vg0",
+            2,
+            "which logical volume? expected disk1/GROUP/VOLUME",
+        ),
+    ] {
+        let refused = repository.run("restore", &[&taken.below(path), &"--target", &"none"]);
+        refused.expect_code(code).expect_text(told);
+    }
+}
+
+#[test]
+fn i1_a_logical_volume_is_restored_to_a_device_that_nobody_uses() {
+    let workspace = Workspace::new();
+    let Some(group) = lvm::group(&workspace) else {
+        return;
+    };
+    let repository = TestRepository::init(&workspace);
+    let root = group.snapshot(&repository).below("disk0/p2/vg0/root");
+    let backing = workspace.join("backing");
+    File::create(&backing).unwrap().set_len(ROOT_LEN).unwrap();
+    let Some(device) = Loop::attach(&backing) else {
+        return;
+    };
+    let words: [&dyn AsRef<OsStr>; 5] = [
+        &root,
+        &"--target",
+        &device.path(),
+        &"--in-place",
+        &"--verify",
+    ];
+    repository.run("restore", &words).expect_code(0);
+    let Some(mounted) = Mounted::read_only(&workspace, "mounted", device.path()) else {
+        return;
+    };
+    assert_eq!(
+        std::fs::read_to_string(mounted.path().join("hello")).unwrap(),
+        HELLO
+    );
+    // As long as it is mounted, nothing is written to it.
+    let refused = repository.run("restore", &words).expect_code(1);
+    assert!(
+        refused.stderr.contains("is in use: mounted at"),
+        "{}",
+        refused.stderr
+    );
+    mounted.unmount();
+    drop(device);
+    assert_same_bytes(&group.root, &backing);
+}
+
+#[test]
+fn i1_a_logical_volume_is_exported_and_mapped() {
+    let workspace = Workspace::new();
+    let Some(group) = lvm::group(&workspace) else {
+        return;
+    };
+    let repository = TestRepository::init(&workspace);
+    let root = group.snapshot(&repository).below("disk0/p2/vg0/root");
+    let map = repository.run("map", &[&root, &"--json"]).expect_code(0);
+    let map: Value = serde_json::from_str(&map.stdout).unwrap();
+    let last = map.as_array().and_then(|ranges| ranges.last()).unwrap();
+    let end = last["start"].as_u64().unwrap() + last["length"].as_u64().unwrap();
+    assert_eq!(end, ROOT_LEN);
+    let raw = workspace.join("root.raw");
+    let export = |format: &str, file: &Path| {
+        let words: [&dyn AsRef<OsStr>; 5] = [&root, &"--format", &format, &"--output", &file];
+        repository.run("export", &words).expect_code(0);
+    };
+    export("raw", &raw);
+    assert_same_bytes(&group.root, &raw);
+    if installed("qemu-img").is_none() {
+        return;
+    }
+    let qcow2 = workspace.join("root.qcow2");
+    export("qcow2", &qcow2);
+    let words: [&dyn AsRef<OsStr>; 7] = [
+        &"compare",
+        &"-f",
+        &"raw",
+        &"-F",
+        &"qcow2",
+        &group.root,
+        &qcow2,
+    ];
+    let compared = output("qemu-img", &words);
+    assert!(compared.contains("identical"), "{compared}");
 }

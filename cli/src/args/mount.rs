@@ -22,8 +22,10 @@ or with fusermount3 -u.
 A snapshot of one folder shows what is in it; of several each lies under its absolute path. A volume
 LABEL is the file LABEL.raw, its partitions are LABEL.p1.raw, LABEL.p2.raw …; the files in them are
 below LABEL/p1, LABEL/p2 …, or LABEL where a volume has no partitions. They are read from ext2, ext3,
-ext4, XFS, NTFS, FAT and btrfs; where there are none, LABEL/p1.txt says why. Files of NTFS and FAT,
-which keep no owners of this system, are for who mounts alone. What cannot be shown is told at the end.
+ext4, XFS, NTFS, FAT and btrfs; where there are none, LABEL/p1.txt says why. Behind a disk of LVM its
+volumes are LABEL/p3/GROUP/VOLUME.raw, and the files in them are below LABEL/p3/GROUP/VOLUME. Files of
+NTFS and FAT, which keep no owners of this system, are for who mounts alone. What cannot be shown is
+told at the end.
 Owners are shown by their numbers, as they were where the snapshot was taken."
 )]
 pub(crate) struct MountArgs {

@@ -178,13 +178,14 @@ Examples:
   blockstore restore --repo /backup latest:disk0 --target disk.img
   blockstore restore --repo /backup latest:disk0/p2 --target /dev/sdb2 --in-place --verify
   blockstore restore --repo /backup latest:disk0/p2/etc --target /tmp/etc
+  blockstore restore --repo /backup latest:disk0/p3/vg0/root --target /dev/vg0/root --in-place
 
 The children of a folder land in the target; of a snapshot with several roots each lands under
 its absolute path. Root gets owners, setuid bits, devices and privileged attributes back; others
 do not, and are told so.")]
 pub(crate) struct RestoreArgs {
     /// A snapshot, and what of it: a path, or a volume LABEL, its partition LABEL/pN, or files in
-    /// that, LABEL/pN/PATH
+    /// that, LABEL/pN/PATH; behind LVM LABEL/pN/GROUP/VOLUME, and the same with a PATH
     #[arg(value_name = "SNAP[:PATH]")]
     pub(crate) location: Location,
     /// Folder to restore into, which is made if it is missing; of a volume a file or a device
@@ -405,10 +406,11 @@ Examples:
   blockstore map --repo /backup latest:disk0
   blockstore map --repo /backup latest:disk0/p2 --chunks --json
 
-Offsets are bytes from the beginning of the volume, or of the partition. With --json they are told
-in the words of qemu-img map.")]
+Offsets are bytes from the beginning of the volume, of the partition, or of the logical volume. With
+--json they are told in the words of qemu-img map.")]
 pub(crate) struct MapArgs {
-    /// A snapshot, and a volume LABEL in it or its partition LABEL/pN; of one volume it is enough
+    /// A snapshot, and a volume LABEL in it or its partition LABEL/pN; of one volume it is enough.
+    /// Behind LVM LABEL/pN/GROUP/VOLUME
     #[arg(value_name = "SNAP[:LABEL[/pN]]")]
     pub(crate) location: Location,
     /// Every chunk by itself, with its id

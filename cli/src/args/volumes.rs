@@ -78,10 +78,12 @@ Examples:
   blockstore export --repo /backup latest --output disk.raw
   blockstore export --repo /backup latest:disk0 --format qcow2 --output vm.qcow2
   blockstore export --repo /backup latest:disk0/p2 --format raw --output root.img
+  blockstore export --repo /backup latest:disk0/p3/vg0/root --format qcow2 --output root.qcow2
 
 qcow2, vhd-dynamic, vhdx and vmdk are written by qemu-img, which has to be installed.")]
 pub(crate) struct ExportArgs {
-    /// A snapshot, its volume if it has several, and a partition if only that is wanted
+    /// A snapshot, its volume if it has several, and a partition if only that is wanted; behind LVM
+    /// LABEL/pN/GROUP/VOLUME
     #[arg(value_name = "SNAP[:LABEL[/pN]]")]
     pub(crate) location: Location,
     /// File to write

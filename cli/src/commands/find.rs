@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use blockstore::ErrorKind;
 use blockstore::format::entry::Entry;
-use blockstore::format::snapshot::{Root, RootType, Snapshot};
+use blockstore::format::snapshot::Snapshot;
 use blockstore::observe::{Observer, Problem, ProblemKind};
 use blockstore::operations::find::{FindReport, Pattern, find};
-use blockstore::operations::select_volume::{SelectedVolume, is_whole};
+use blockstore::operations::select_volume::SelectedVolume;
+use blockstore::operations::volumes::volumes;
 use blockstore::repository::snapshots::{SnapshotList, list};
 use blockstore::serve::image::{self, Image};
 
@@ -204,30 +205,8 @@ fn is_one_loss(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Damaged | ErrorKind::NotFound)
 }
 
-/// What of a snapshot may hold a file system: partitions, and volumes without any.
-fn file_systems(snapshot: &Snapshot) -> Vec<SelectedVolume<'_>> {
-    let roots = snapshot.roots.iter().enumerate();
-    let volumes = roots.filter(|(_, root)| root.root_type == RootType::Extents);
-    volumes
-        .flat_map(|(index, root)| parts(index, root))
-        .collect()
-}
-
-fn parts(index: usize, root: &Root) -> Vec<SelectedVolume<'_>> {
-    let selected = |partition| SelectedVolume {
-        root,
-        index,
-        partition,
-    };
-    let layout = root.volume.as_ref().map(|volume| &volume.layout);
-    let Some(layout) = layout else {
-        return Vec::new();
-    };
-    if layout.partitions.is_empty() {
-        let whole = layout.file_system.as_ref().map(|_| selected(None));
-        return whole.into_iter().collect();
-    }
-    let partitions = layout.partitions.iter();
-    let held = partitions.filter(|one| one.file_system.is_some() && is_whole(one, root.bytes));
-    held.map(|one| selected(Some(one))).collect()
+/// What of a snapshot holds a file system: partitions, and volumes without any.
+fn file_systems(snapshot: &Snapshot) -> impl Iterator<Item = SelectedVolume<'_>> {
+    let holds = |one: &SelectedVolume<'_>| !one.is_divided() && one.held().is_some();
+    volumes(snapshot).filter(move |one| holds(one) && one.is_whole())
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use blockstore::format::snapshot::Snapshot;
 use blockstore::operations::list::ListReport;
+use blockstore::operations::select_item::LogicalName;
 use blockstore::operations::select_logical::{LogicalPart, SelectedLogical};
 use blockstore::operations::select_volume::SelectedVolume;
 use blockstore::serve::groups::Group;
@@ -91,24 +92,23 @@ pub(super) fn cat(
     snapshot: &Snapshot,
     selected: &SelectedLogical<'_>,
 ) -> Result<u64, Failure> {
-    let LogicalPart::Volume(name) = &selected.part else {
-        let path = String::from_utf8_lossy(&selected.member.name()).into_owned();
-        let detail = format!("which logical volume? expected {path}/GROUP/VOLUME");
-        return Err(Failure::Usage(detail));
-    };
+    let name = volume_of(selected)?;
     let group = volumes.group(snapshot, &selected.member)?;
     let view = group.view(&name.group, &name.volume)?;
     let mut out = context.output;
     Ok(copy(&*view, &mut out)?)
 }
 
-/// What `restore` cannot do.
-pub(super) fn no_restore(selected: &SelectedLogical<'_>) -> Failure {
-    let path = String::from_utf8_lossy(&selected.member.name()).into_owned();
-    Failure::Usage(format!(
-        "a logical volume is not restored by itself: cat prints its bytes, serve nbd serves them, \
-         {path}/GROUP/VOLUME/ with a slash at the end means its files"
-    ))
+/// The logical volume that is meant; wrong usage where that is a whole group.
+pub(super) fn volume_of<'l>(selected: &'l SelectedLogical<'_>) -> Result<&'l LogicalName, Failure> {
+    match &selected.part {
+        LogicalPart::Volume(name) => Ok(name),
+        LogicalPart::Group(_) => {
+            let path = String::from_utf8_lossy(&selected.member.name()).into_owned();
+            let detail = format!("which logical volume? expected {path}/GROUP/VOLUME");
+            Err(Failure::Usage(detail))
+        }
+    }
 }
 
 fn rows(group: &Arc<Group>) -> Vec<LogicalRow> {

@@ -1,10 +1,12 @@
 //! `map`: what a volume is made of.
 
+use std::sync::Arc;
+
 use blockstore::operations::map_volume::{MappedRange, map_volume};
-use blockstore::operations::select_volume::select_volume;
 use blockstore::repository::snapshots::find;
 
 use crate::args::MapArgs;
+use crate::commands::bytes::Wanted;
 use crate::commands::{Context, not_a_volume};
 use crate::exit::{Failure, Outcome};
 use crate::output::{Output, through_engine};
@@ -12,10 +14,13 @@ use crate::render::json::MapEntry;
 use crate::render::volumes;
 
 pub(super) fn run(context: &Context<'_>, args: &MapArgs) -> Result<Outcome, Failure> {
-    let (opened, output) = (context.open()?, context.output);
-    let snapshot = find(&opened.repository, &args.location.snapshot)?;
-    let Some(volume) = select_volume(&snapshot, &args.location.path)? else {
-        return Err(not_a_volume(&args.location.path));
+    let (repository, output) = (Arc::new(context.open()?.repository), context.output);
+    let (snapshot, path) = (
+        find(&repository, &args.location.snapshot)?,
+        &args.location.path,
+    );
+    let Some(wanted) = Wanted::find(context, &repository, &snapshot, path)? else {
+        return Err(not_a_volume(path));
     };
     let progress = context.progress()?;
     let mut is_first = true;
@@ -24,8 +29,9 @@ pub(super) fn run(context: &Context<'_>, args: &MapArgs) -> Result<Outcome, Fail
         is_first = false;
         printed.map_err(through_engine)
     };
-    let repository = &opened.repository;
-    let report = map_volume(repository, &volume, args.chunks, &progress, &mut each)?;
+    let (bytes, chunks) = (wanted.bytes, args.chunks);
+    let range = wanted.range.unwrap_or(0..bytes.len());
+    let report = map_volume(&repository, bytes, &range, chunks, &progress, &mut each)?;
     let problems = progress.finish();
     if output.is_json() {
         output.end_of_array(is_first)?;

@@ -3,6 +3,7 @@
 mod background;
 mod bench;
 mod boot;
+mod bytes;
 mod cat;
 mod check;
 mod commit;

@@ -5,14 +5,13 @@ use std::time::Instant;
 
 use blockstore::operations::restore::{RestoreOptions, restore};
 use blockstore::operations::select_item::select_item;
-use blockstore::operations::select_logical::select_logical;
-use blockstore::operations::select_volume::select_volume;
 use blockstore::pipeline::budget::Budget;
 use blockstore::repository::snapshots::find;
 use blockstore::targets::folder::{FolderTargetOptions, OnConflict, OwnerNames};
 
 use crate::args::{ConflictChoice, RestoreArgs, RestoreVolumeArgs, SparseChoice};
-use crate::commands::{Context, images, logical, restore_volume, volumes};
+use crate::commands::bytes::Wanted;
+use crate::commands::{Context, images, restore_volume, volumes};
 use crate::env;
 use crate::exit::{Failure, Outcome};
 use crate::render::human;
@@ -25,13 +24,12 @@ pub(super) fn run(context: &Context<'_>, args: &RestoreArgs) -> Result<Outcome, 
     let opened = context.open()?;
     let snapshot = find(&opened.repository, &args.location.snapshot)?;
     let item = select_item(&snapshot, &args.location.path)?;
-    if let Some(selected) = select_logical(&snapshot, &args.location.path)? {
-        return Err(logical::no_restore(&selected));
-    }
+    let (path, target) = (&args.location.path, &args.target);
+    let repository = Arc::new(opened.repository);
     if item.is_none()
-        && let Some(part) = select_volume(&snapshot, &args.location.path)?
+        && let Some(wanted) = Wanted::find(context, &repository, &snapshot, path)?
     {
-        return restore_volume::run(context, args, &opened, &snapshot, &part);
+        return restore_volume::run(context, args, &repository, &snapshot, wanted);
     }
     check(&args.volume)?;
     if !privileged {
@@ -40,8 +38,6 @@ pub(super) fn run(context: &Context<'_>, args: &RestoreArgs) -> Result<Outcome, 
             .note("not privileged: owners, setuid bits, capabilities and devices are not restored");
     }
     let progress = context.progress()?;
-    let (path, target) = (&args.location.path, &args.target);
-    let repository = Arc::new(opened.repository);
     let report = match &item {
         Some(item) => images::restore(
             context,

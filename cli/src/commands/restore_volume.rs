@@ -1,17 +1,18 @@
-//! `restore` of a volume or a partition, to a file or a device.
+//! `restore` of a volume, a partition or a logical volume, to a file or a device.
 
 use std::time::Instant;
 
-use blockstore::format::snapshot::{Root, Snapshot};
+use blockstore::format::snapshot::Snapshot;
 use blockstore::operations::restore_volume::{
     RestoreVolumeOptions, VerifyVolumeOptions, restore_volume, verify_volume,
 };
-use blockstore::operations::select_volume::SelectedVolume;
 use blockstore::pipeline::budget::Budget;
+use blockstore::repository::Repository;
 use blockstore::targets::volume::{Existing, VolumeTargetOptions};
 
 use crate::args::{ConflictChoice, RestoreArgs};
-use crate::commands::{Context, Opened, volumes};
+use crate::commands::bytes::Wanted;
+use crate::commands::{Context, volumes};
 use crate::exit::{Failure, Outcome};
 use crate::render::human;
 use crate::render::json::{RestoreVolumeSummary, VerifyVolumeSummary};
@@ -19,19 +20,19 @@ use crate::render::json::{RestoreVolumeSummary, VerifyVolumeSummary};
 pub(super) fn run(
     context: &Context<'_>,
     args: &RestoreArgs,
-    opened: &Opened,
+    repository: &Repository,
     snapshot: &Snapshot,
-    part: &SelectedVolume<'_>,
+    wanted: Wanted<'_>,
 ) -> Result<Outcome, Failure> {
     check(args)?;
     if args.volume.verify_only {
-        return verify(context, args, opened, snapshot, part);
+        return verify(context, args, repository, snapshot, wanted);
     }
     let began = Instant::now();
-    let options = options(context, args, part)?;
+    let options = options(context, args, &wanted)?;
     let progress = context.progress()?;
-    let (root, target) = (part.root, &args.target);
-    let report = restore_volume(&opened.repository, root, target, &options, &progress)?;
+    let (bytes, target) = (wanted.bytes, &args.target);
+    let report = restore_volume(repository, bytes, target, &options, &progress)?;
     let problems = progress.finish();
     let (problem_count, took) = (report.problems.max(problems.count), began.elapsed());
     if context.output.is_json() {
@@ -65,7 +66,7 @@ fn check(args: &RestoreArgs) -> Result<(), Failure> {
 fn options(
     context: &Context<'_>,
     args: &RestoreArgs,
-    part: &SelectedVolume<'_>,
+    wanted: &Wanted<'_>,
 ) -> Result<RestoreVolumeOptions, Failure> {
     let existing = match args.on_conflict {
         _ if args.volume.in_place => Existing::InPlace,
@@ -75,11 +76,11 @@ fn options(
     let state_folder = args.volume.state_dir.clone();
     Ok(RestoreVolumeOptions {
         budget: context.budget()?,
-        range: part.part(),
+        range: wanted.range.clone(),
         target: VolumeTargetOptions {
             existing,
             sparse: args.volume.sparse.way(),
-            sector_len: sector_len(part.root),
+            sector_len: wanted.sector_len(),
             spare: volumes::kept(context)?,
             resume: args.volume.resume,
         },
@@ -89,32 +90,22 @@ fn options(
     })
 }
 
-/// What partition tables and file systems of the volume count in, where that is known.
-fn sector_len(root: &Root) -> Option<u32> {
-    let info = root.volume.as_ref()?;
-    let has_table = info.layout.table.is_some();
-    let of_device = || (info.medium.kind == "device").then_some(info.medium.logical_sector);
-    has_table
-        .then_some(info.layout.sector_len)
-        .or_else(of_device)
-}
-
 fn verify(
     context: &Context<'_>,
     args: &RestoreArgs,
-    opened: &Opened,
+    repository: &Repository,
     snapshot: &Snapshot,
-    part: &SelectedVolume<'_>,
+    wanted: Wanted<'_>,
 ) -> Result<Outcome, Failure> {
     let began = Instant::now();
     let budget: Budget = context.budget()?;
     let options = VerifyVolumeOptions {
         budget,
-        range: part.part(),
+        range: wanted.range,
     };
     let progress = context.progress()?;
-    let (root, target) = (part.root, &args.target);
-    let report = verify_volume(&opened.repository, root, target, &options, &progress)?;
+    let (bytes, target) = (wanted.bytes, &args.target);
+    let report = verify_volume(repository, bytes, target, &options, &progress)?;
     let problems = progress.finish();
     if context.output.is_json() {
         let summary = VerifyVolumeSummary::of(snapshot, &report, &problems, began.elapsed());

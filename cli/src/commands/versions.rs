@@ -8,7 +8,7 @@ use blockstore::repository::snapshots::list;
 use crate::args::VersionsArgs;
 use crate::commands::Context;
 use crate::exit::{Failure, Outcome};
-use crate::render::human::{self, ID_LEN_SHORT};
+use crate::render::human;
 use crate::render::json::VersionsSummary;
 use crate::render::table::{self, Align};
 
@@ -41,10 +41,8 @@ pub(super) fn run(context: &Context<'_>, args: &VersionsArgs) -> Result<Outcome,
 
 /// Snapshot, when it was taken, length, last modification, and in how many snapshots it is.
 fn row(version: &Version) -> [String; 5] {
-    let mut id = version.snapshot.to_string();
-    id.truncate(ID_LEN_SHORT);
     [
-        id,
+        human::short(version.snapshot),
         human::local_time(version.taken),
         human::size_or_number(&version.entry.node),
         human::local_time(version.entry.metadata.mtime),

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use blockstore::format::boot::{Boot, BootFirmware, BootOutcome};
-use blockstore::format::id::SessionId;
 
 use crate::render::escape;
-use crate::render::human::{ID_LEN_SHORT, bytes, counted, local_time};
+use crate::render::human::{bytes, counted, local_time, short};
 use crate::render::table::{self, Align};
 use crate::render::units::duration;
 
@@ -136,12 +135,6 @@ pub(crate) fn firmware(firmware: BootFirmware) -> &'static str {
         BootFirmware::Bios => "bios",
         BootFirmware::Uefi => "uefi",
     }
-}
-
-fn short(session: SessionId) -> String {
-    let mut id = session.to_string();
-    id.truncate(ID_LEN_SHORT);
-    id
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use blockstore::format::entry::{Entry, Node};
+use blockstore::format::id::SessionId;
 use blockstore::format::snapshot::{Root, RootType, Snapshot};
 use blockstore::observe::{Problem, ProblemKind};
 use blockstore::operations::check::{CheckReport, Finding, FindingKind};
@@ -21,11 +22,16 @@ use crate::render::table::{self, Align};
 pub(crate) use crate::render::units::{bytes, count, counted, duration, local_time};
 
 /// Digits of an id that are shown.
-pub(crate) const ID_LEN_SHORT: usize = 8;
+const ID_LEN_SHORT: usize = 8;
 
 /// The beginning of a snapshot's id, enough to name it.
 pub(crate) fn short_id(snapshot: &Snapshot) -> String {
-    let mut id = snapshot.session.to_string();
+    short(snapshot.session)
+}
+
+/// The same of the session that made it.
+pub(crate) fn short(session: SessionId) -> String {
+    let mut id = session.to_string();
     id.truncate(ID_LEN_SHORT);
     id
 }

@@ -10,7 +10,7 @@ use blockstore::operations::protect::ProtectReport;
 use blockstore::repository::retention::Until;
 
 use crate::render::escape;
-use crate::render::human::{ID_LEN_SHORT, counted, local_time, snapshot_cells};
+use crate::render::human::{counted, local_time, short, snapshot_cells};
 use crate::render::table::{self, Align};
 
 /// A heading, and a line for each snapshot: what becomes of it, and why.
@@ -220,12 +220,6 @@ pub(crate) fn until_cell(until: Until) -> String {
         Until::Time(time) => local_time(time),
         Until::Forever => "for ever".to_owned(),
     }
-}
-
-fn short(session: SessionId) -> String {
-    let mut id = session.to_string();
-    id.truncate(ID_LEN_SHORT);
-    id
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::format::entry::ExtentKind;
 use crate::format::id::ChunkId;
 use crate::observe::{Counter, Observer};
-use crate::operations::select_volume::SelectedVolume;
+use crate::operations::volume_bytes::VolumeBytes;
 use crate::operations::walk;
 use crate::operations::walk_volume::{self, Found, VolumeWalk};
 use crate::pipeline::budget::Budget;
@@ -33,7 +33,7 @@ pub enum RangeKind {
 /// A range of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MappedRange {
-    /// The bytes, counted from the first of the volume, or of the partition that was asked for.
+    /// The bytes, counted from the first of the range that was asked for.
     pub range: Range<u64>,
     /// What they are.
     pub kind: RangeKind,
@@ -60,49 +60,79 @@ pub struct MapReport {
     pub problems: u64,
 }
 
-/// Gives the ranges of `volume` to `each`, in order and without gaps. Neighbours of one kind are
-/// one, unless every chunk is wanted by itself.
-pub fn map_volume(
+/// Gives what `range` of `volume` is made of to `each`, in order and without gaps. Neighbours of one
+/// kind are one, unless every chunk is wanted by itself.
+///
+/// # Errors
+/// `InvalidInput` if the range reaches beyond the volume; and the error of `each`.
+pub fn map_volume<'v>(
     repository: &Repository,
-    volume: &SelectedVolume<'_>,
+    volume: impl Into<VolumeBytes<'v>>,
+    range: &Range<u64>,
     chunks: bool,
     observer: &dyn Observer,
     each: &mut dyn FnMut(&MappedRange) -> Result<()>,
 ) -> Result<MapReport> {
     let reader = ChunkReader::new(repository, Budget::default().cache_len)?;
-    let (root, range) = (volume.root, volume.range());
-    observer.expect(Counter::Bytes, range.end - range.start);
-    let mut walk = VolumeWalk::new(&reader, root, range.clone())?;
-    let (mut report, mut pending) = (MapReport::default(), None);
-    while let Some(piece) = walk.next()? {
-        walk::stop_if_cancelled(observer)?;
-        observer.count(Counter::Bytes, piece.range.end - piece.range.start);
-        let (kind, chunk) = match &piece.found {
-            Found::Extent(_, extent) => (extent.kind.into(), chunk_of(extent.kind)),
-            Found::Lost(error) => {
-                report.problems += 1;
-                walk_volume::tell(observer, root, &piece.range, "cannot be known", error);
-                (RangeKind::Lost, None)
-            }
-        };
-        let next = MappedRange {
-            range: piece.range.start - range.start..piece.range.end - range.start,
-            kind,
-            chunk: chunk.filter(|_| chunks),
-        };
-        match &mut pending {
-            Some(last) if joins(last, &next) => last.range.end = next.range.end,
-            _ => {
-                if let Some(last) = pending.replace(next) {
-                    report.give(&last, each)?;
+    let volume = volume.into();
+    observer.expect(Counter::Bytes, range.end.saturating_sub(range.start));
+    let mut mapping = Mapping {
+        report: MapReport::default(),
+        pending: None,
+        each,
+    };
+    for (part, within) in volume.within(range)? {
+        let mut walk = VolumeWalk::new(&reader, part.of, part.there(&within))?;
+        while let Some(piece) = walk.next()? {
+            walk::stop_if_cancelled(observer)?;
+            let found = part.back(&piece.range);
+            observer.count(Counter::Bytes, found.end - found.start);
+            let (kind, chunk) = match &piece.found {
+                Found::Extent(_, extent) => (extent.kind.into(), chunk_of(extent.kind)),
+                Found::Lost(error) => {
+                    mapping.report.problems += 1;
+                    walk_volume::tell(observer, part.of, &piece.range, "cannot be known", error);
+                    (RangeKind::Lost, None)
                 }
-            }
+            };
+            mapping.add(MappedRange {
+                range: found.start - range.start..found.end - range.start,
+                kind,
+                chunk: chunk.filter(|_| chunks),
+            })?;
         }
     }
-    if let Some(last) = pending {
-        report.give(&last, each)?;
+    mapping.finish()
+}
+
+/// A map in the making.
+struct Mapping<'m> {
+    report: MapReport,
+    /// The last range, which the next may join.
+    pending: Option<MappedRange>,
+    each: &'m mut dyn FnMut(&MappedRange) -> Result<()>,
+}
+
+impl Mapping<'_> {
+    fn add(&mut self, next: MappedRange) -> Result<()> {
+        match &mut self.pending {
+            Some(last) if joins(last, &next) => {
+                last.range.end = next.range.end;
+                Ok(())
+            }
+            _ => match self.pending.replace(next) {
+                Some(last) => self.report.give(&last, self.each),
+                None => Ok(()),
+            },
+        }
     }
-    Ok(report)
+
+    fn finish(mut self) -> Result<MapReport> {
+        if let Some(last) = self.pending.take() {
+            self.report.give(&last, self.each)?;
+        }
+        Ok(self.report)
+    }
 }
 
 impl MapReport {
@@ -208,7 +238,8 @@ mod tests {
         backend.reset();
         let volume = select_volume(&snapshot, path.as_bytes()).unwrap().unwrap();
         let mut ranges = Vec::new();
-        let report = map_volume(&repository, &volume, chunks, &(), &mut |range| {
+        let (root, range) = (volume.root, volume.range());
+        let report = map_volume(&repository, root, &range, chunks, &(), &mut |range| {
             ranges.push(range.clone());
             Ok(())
         });
@@ -283,7 +314,8 @@ mod tests {
         let repository = sample_repository::open(backend);
         let volume = select_volume(&snapshot, b"").unwrap().unwrap();
         let mut ranges = Vec::new();
-        let report = map_volume(&repository, &volume, false, &(), &mut |range| {
+        let (root, range) = (volume.root, volume.range());
+        let report = map_volume(&repository, root, &range, false, &(), &mut |range| {
             ranges.push(range.clone());
             Ok(())
         });

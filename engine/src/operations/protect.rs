@@ -1,11 +1,11 @@
 //! Protects a snapshot: until some time it must not be forgotten.
 
-use crate::error::{Error, ErrorKind, Place, Result};
+use crate::error::{ErrorKind, Result};
 use crate::format::entry::Timestamp;
 use crate::format::id::SessionId;
-use crate::format::name::ObjectName;
 use crate::format::retention::Protection;
 use crate::operations::forget::calendar::utc;
+use crate::operations::walk::refuse;
 use crate::repository::Repository;
 use crate::repository::retention::{self, Protections, Until};
 use crate::repository::session::Writer;
@@ -109,7 +109,7 @@ fn ensure_extends(
         _ => return Ok(()),
     };
     let detail = format!("{detail}; shortening has to be asked for");
-    Err(refuse(session, ErrorKind::InvalidInput, &detail))
+    Err(refuse(session, ErrorKind::InvalidInput, detail))
 }
 
 /// Who forgets puts the tombstone first, and looks for protections afterwards.
@@ -122,8 +122,4 @@ fn ensure_not_forgotten_meanwhile(repository: &Repository, session: SessionId) -
             Err(refuse(session, ErrorKind::Busy, detail))
         }
     }
-}
-
-fn refuse(session: SessionId, kind: ErrorKind, detail: &str) -> Error {
-    Error::new(kind, Place::Object(ObjectName::Snapshot(session)), detail)
 }

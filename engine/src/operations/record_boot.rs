@@ -3,11 +3,11 @@
 //! The snapshot is looked for once more when all is over: a start takes minutes, and what a prune has
 //! let go meanwhile needs no proof. Deliberately absent: the machine, which is the command line's.
 
-use crate::error::{Error, ErrorKind, Place, Result};
+use crate::error::{ErrorKind, Result};
 use crate::format::boot::Boot;
 use crate::format::id::SessionId;
-use crate::format::name::ObjectName;
 use crate::limits::BOOT_SERIAL_LEN_MAX;
+use crate::operations::walk::refuse;
 use crate::repository::{Repository, boots, snapshots};
 
 /// How often it is tried again because another was quicker.
@@ -46,10 +46,6 @@ fn ensure_there(repository: &Repository, session: SessionId) -> Result<()> {
             Err(refuse(session, ErrorKind::NotFound, detail))
         }
     }
-}
-
-fn refuse(session: SessionId, kind: ErrorKind, detail: &str) -> Error {
-    Error::new(kind, Place::Object(ObjectName::Snapshot(session)), detail)
 }
 
 #[cfg(test)]

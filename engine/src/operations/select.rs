@@ -3,9 +3,10 @@
 //! Deliberately absent: volumes, which have no entries (`select_volume`).
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::entry::{FolderPath, TreePath, is_valid_name};
+use crate::format::entry::TreePath;
 use crate::format::snapshot::{Root, RootType, Snapshot};
 use crate::format::tree::TreeItem;
+use crate::operations::components::{check, components, folder_of};
 use crate::operations::walk;
 use crate::repository::chunks::ChunkReader;
 use crate::repository::manifest::cursor::Step;
@@ -27,7 +28,8 @@ pub enum Selected {
 /// Finds `path` in `snapshot`. Empty is everything. A path that begins with the name of a root, or
 /// with its label, is taken below it; in a snapshot of one root a relative path is taken from there.
 pub fn select(reader: &ChunkReader<'_>, snapshot: &Snapshot, path: &[u8]) -> Result<Selected> {
-    let names = components(path)?;
+    let names = components(path);
+    check(&names, path)?;
     let absolute = path.first() == Some(&b'/');
     if names.is_empty() && !absolute {
         return Ok(Selected::Everything);
@@ -69,27 +71,6 @@ pub(crate) fn find(
     }
 }
 
-/// The names in `path`; slashes too many and `.` mean nothing.
-fn components(path: &[u8]) -> Result<Vec<&[u8]>> {
-    let refuse = |detail| {
-        Err(Error::new(
-            ErrorKind::InvalidInput,
-            walk::place(path),
-            detail,
-        ))
-    };
-    let mut names = Vec::new();
-    for name in path.split(|&byte| byte == b'/') {
-        match name {
-            b"" | b"." => {}
-            b".." => return refuse("has .. in it; give the path without"),
-            name if is_valid_name(name) => names.push(name),
-            _ => return refuse("has a name in it that no file can have"),
-        }
-    }
-    Ok(names)
-}
-
 /// The roots that may hold the path, longest name first, and what is left of it below each.
 fn candidates(snapshot: &Snapshot, names: &[&[u8]], absolute: bool) -> Vec<(usize, TreePath)> {
     let is_tree = |root: &Root| root.root_type == RootType::Tree;
@@ -97,14 +78,16 @@ fn candidates(snapshot: &Snapshot, names: &[&[u8]], absolute: bool) -> Vec<(usiz
     let trees = trees.filter(|(_, root)| is_tree(root));
     if !absolute {
         let labelled = trees.filter_map(|(index, root)| match names {
-            [label, below @ ..] if root.name == *label => Some((index, tree_path(below))),
+            [label, below @ ..] if root.name == *label => {
+                Some((index, folder_of(below).as_entry()))
+            }
             _ => None,
         });
         let mut found: Vec<_> = labelled.collect();
         if let [root] = snapshot.roots.as_slice()
             && is_tree(root)
         {
-            found.push((0, tree_path(names)));
+            found.push((0, folder_of(names).as_entry()));
         }
         return found;
     }
@@ -113,17 +96,11 @@ fn candidates(snapshot: &Snapshot, names: &[&[u8]], absolute: bool) -> Vec<(usiz
         let root_names: Vec<_> = root.name.split(|&byte| byte == b'/').collect();
         let root_names: Vec<_> = root_names.into_iter().filter(|n| !n.is_empty()).collect();
         if let Some(below) = names.strip_prefix(root_names.as_slice()) {
-            found.push((index, tree_path(below)));
+            found.push((index, folder_of(below).as_entry()));
         }
     }
     found.sort_by_key(|(_, below)| below.to_bytes().len());
     found
-}
-
-fn tree_path(names: &[&[u8]]) -> TreePath {
-    let root = FolderPath::root();
-    let folder = names.iter().fold(root, |folder, name| folder.child(name));
-    folder.as_entry()
 }
 
 fn shown(name: &[u8]) -> String {

@@ -6,11 +6,11 @@
 //! partition means the folder that all of its files lie in; without it, the bytes are meant
 //! (`select_volume`, `select_logical`).
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::format::entry::{FolderPath, is_valid_name};
+use crate::error::Result;
+use crate::format::entry::FolderPath;
 use crate::format::snapshot::Snapshot;
-use crate::operations::select_volume::{SelectedVolume, find_volume, partition_of};
-use crate::operations::walk;
+use crate::operations::components::{check, components, folder_of};
+use crate::operations::select_volume::{SelectedVolume, find_volume, partition_of, partitions_of};
 
 /// An entry of the file system that a volume, or a partition of one, holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,10 +61,11 @@ pub fn select_item<'s>(snapshot: &'s Snapshot, path: &[u8]) -> Result<Option<Sel
     if inner.is_empty() && !holder.is_folder {
         return Ok(None);
     }
+    check(inner, path)?;
     Ok(Some(SelectedItem {
         volume: holder.volume,
         logical,
-        path: folder_path(inner, path)?,
+        path: folder_of(inner),
     }))
 }
 
@@ -77,17 +78,14 @@ pub(super) fn holder_of<'s, 'p>(
     if path.first() == Some(&b'/') {
         return Ok(None);
     }
-    let names = path.split(|&byte| byte == b'/');
-    let names = names.filter(|name| !name.is_empty() && *name != b".");
-    let names: Vec<_> = names.collect();
+    let names = components(path);
     let [label, below @ ..] = names.as_slice() else {
         return Ok(None);
     };
     let Some((index, root)) = find_volume(snapshot, label) else {
         return Ok(None);
     };
-    let layout = root.volume.as_ref().map(|volume| &volume.layout);
-    let has_partitions = layout.is_some_and(|layout| !layout.partitions.is_empty());
+    let has_partitions = !partitions_of(root).is_empty();
     let (partition, inner) = match below {
         [name, inner @ ..] if has_partitions => (partition_of(root, &[name], path)?, inner),
         _ if has_partitions => return Ok(None),
@@ -104,28 +102,10 @@ pub(super) fn holder_of<'s, 'p>(
     }))
 }
 
-fn folder_path(names: &[&[u8]], path: &[u8]) -> Result<FolderPath> {
-    let mut folder = FolderPath::root();
-    for name in names {
-        if !is_valid_name(name) {
-            let detail = match *name {
-                b".." => "has .. in it; give the path without",
-                _ => "has a name in it that no file can have",
-            };
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                walk::place(path),
-                detail,
-            ));
-        }
-        folder = folder.child(name);
-    }
-    Ok(folder)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
     use crate::format::volume::{LayoutInfo, PartitionInfo};
     use crate::testing::sample_volumes::{self, machine};
 

@@ -8,6 +8,7 @@ use std::ops::Range;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::snapshot::{Root, RootType, Snapshot};
 use crate::format::volume::{FileSystemInfo, PartitionInfo};
+use crate::operations::components::components;
 use crate::operations::walk;
 
 /// Partitions that an error names; a table may list thousands.
@@ -30,7 +31,7 @@ pub struct SelectedVolume<'s> {
     pub partition: Option<&'s PartitionInfo>,
 }
 
-impl SelectedVolume<'_> {
+impl<'s> SelectedVolume<'s> {
     /// The bytes of a partition, which lie within the volume; nothing for all of it.
     pub fn part(&self) -> Option<Range<u64>> {
         let partition = self.partition?;
@@ -48,6 +49,16 @@ impl SelectedVolume<'_> {
             Some(partition) => partition.file_system.as_ref(),
             None => self.root.volume.as_ref()?.layout.file_system.as_ref(),
         }
+    }
+
+    /// The partitions of the volume.
+    pub fn partitions(&self) -> &'s [PartitionInfo] {
+        partitions_of(self.root)
+    }
+
+    /// True for a volume with partitions: what it holds, these hold.
+    pub fn is_divided(&self) -> bool {
+        self.partition.is_none() && !self.partitions().is_empty()
     }
 
     /// True if its bytes can be taken by themselves.
@@ -85,10 +96,7 @@ pub fn select_volume<'s>(
     if path.first() == Some(&b'/') || !has_volume(snapshot) {
         return Ok(None);
     }
-    let names = path.split(|&byte| byte == b'/');
-    let names: Vec<_> = names
-        .filter(|name| !name.is_empty() && *name != b".")
-        .collect();
+    let names = components(path);
     let [label, below @ ..] = names.as_slice() else {
         return the_only_one(snapshot).map(Some);
     };
@@ -171,6 +179,12 @@ pub(crate) fn partition_of<'s>(
     Ok(Some(partition))
 }
 
+/// The partitions that were recognized when the volume was captured.
+pub(crate) fn partitions_of(root: &Root) -> &[PartitionInfo] {
+    let layout = root.volume.as_ref().map(|volume| &volume.layout);
+    layout.map_or(&[], |layout| &layout.partitions)
+}
+
 /// True if the partition can be taken by itself.
 pub fn is_whole(partition: &PartitionInfo, volume_len: u64) -> bool {
     let end = partition.offset.checked_add(partition.len);
@@ -192,8 +206,7 @@ fn labels(snapshot: &Snapshot) -> String {
 }
 
 fn partitions(root: &Root) -> String {
-    let layout = root.volume.as_ref().map(|volume| &volume.layout);
-    let all = layout.map_or(&[][..], |layout| &layout.partitions);
+    let all = partitions_of(root);
     let named = all.iter().take(PARTITIONS_NAMED_MAX);
     let named: Vec<_> = named.map(|one| format!("p{}", one.number)).collect();
     match all.len().saturating_sub(named.len()) {

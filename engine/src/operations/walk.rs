@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::entry::TreePath;
+use crate::format::id::SessionId;
+use crate::format::name::ObjectName;
 use crate::format::snapshot::{Root, RootType};
 use crate::observe::{Observer, Problem, ProblemKind};
 use crate::repository::chunks::ChunkReader;
@@ -87,4 +89,9 @@ pub(crate) fn stop_if_cancelled(observer: &dyn Observer) -> Result<()> {
 /// A path of raw bytes as a place.
 pub(crate) fn place(path: &[u8]) -> Place {
     Place::Path(PathBuf::from(OsString::from_vec(path.to_vec())))
+}
+
+/// Why nothing is done with the snapshot of a session.
+pub(crate) fn refuse(session: SessionId, kind: ErrorKind, detail: impl Into<String>) -> Error {
+    Error::new(kind, Place::Object(ObjectName::Snapshot(session)), detail)
 }

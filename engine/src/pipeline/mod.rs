@@ -28,6 +28,7 @@ pub mod parallel;
 pub(crate) mod pool;
 pub(crate) mod ranges;
 mod segments;
+pub(crate) mod sequence;
 pub(crate) mod stream;
 pub mod volume;
 mod worker;

@@ -5,23 +5,25 @@
 //! disk0.p1.raw …               partitions that can be taken by themselves
 //! disk0/p1/ …, or disk0/       the files in a partition, or in a volume without partitions
 //! disk0/p2.txt, or disk0.txt   why there are none, and what to do
+//! disk0/p3/vg0/ …              behind a physical volume of LVM2: its group (`logical`)
 //! ```
 //! Names below `disk0` are those of `SNAP:disk0/p1/PATH`. What a volume held when it was captured says
 //! whether there are files; nothing is read before somebody looks at them.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use crate::error::Result;
-use crate::format::entry::Timestamp;
-use crate::format::snapshot::Root;
-use crate::format::volume::{FileSystemInfo, PartitionInfo};
-use crate::operations::select_volume::{NOT_WHOLE, is_whole};
-use crate::serve::files::{Files, Kind, MountedTree};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::snapshot::Snapshot;
+use crate::operations::select_volume::{NOT_WHOLE, SelectedVolume};
+use crate::operations::volumes::with_partitions;
+use crate::operations::walk;
+use crate::serve::files::{self, Files, Kind, MountedTree};
+use crate::serve::groups::Group;
 use crate::serve::image::{ImageTree, Images, Viewers, refusal};
 use crate::serve::library::Library;
-use crate::serve::names::{Named, TableBuilder};
-use crate::serve::view::{Text, View};
+use crate::serve::logical;
+use crate::serve::names::{Named, Names, TableBuilder};
+use crate::serve::view::View;
 
 /// Makes names of volumes.
 #[derive(Clone)]
@@ -31,13 +33,30 @@ pub(super) struct Disks {
     viewers: Viewers,
 }
 
-/// The files in a volume or a partition, opened once somebody enters.
+/// What is shown of a volume or a partition, beside its bytes.
+#[derive(Debug, PartialEq, Eq)]
+enum Shown {
+    Files,
+    Group,
+    /// Why there is nothing.
+    Text(String),
+}
+
+/// The files in something, opened once somebody enters.
 struct Inside {
     disks: Disks,
-    root: Arc<Root>,
-    part: Option<Range<u64>>,
+    view: Arc<dyn View>,
     /// As it is typed: `disk0/p1`.
     name: Vec<u8>,
+}
+
+/// The group of a physical volume, read once somebody enters.
+struct Behind {
+    disks: Disks,
+    snapshot: Arc<Snapshot>,
+    /// Its volume among the roots, and its place among that and its partitions.
+    index: usize,
+    nth: usize,
 }
 
 impl Disks {
@@ -50,7 +69,7 @@ impl Disks {
         }
     }
 
-    /// Adds the volume `root` at `path`.
+    /// Adds the volume of this index among the roots of `snapshot` at `path`.
     ///
     /// # Errors
     /// If it makes no sense.
@@ -58,99 +77,116 @@ impl Disks {
         &self,
         builder: &mut TableBuilder,
         path: &[u8],
-        time: Timestamp,
-        root: &Root,
+        snapshot: &Arc<Snapshot>,
+        index: usize,
     ) -> Result<()> {
-        for (suffix, part) in bytes_in(root) {
-            let name = builder.free([path, suffix.as_bytes()].concat());
-            let view: Arc<dyn View> = Arc::new(self.library.volume(root, part)?);
-            builder.add(&name, time, Named::Bytes(view));
+        let (root, time) = (&snapshot.roots[index], snapshot.begun);
+        for one in with_partitions(index, root).filter(SelectedVolume::is_whole) {
+            let name = builder.free([path, &suffix(&one, '.'), b".raw"].concat());
+            let view = self.library.volume(root, one.part())?;
+            builder.add(&name, time, Named::Bytes(Arc::new(view)));
         }
-        let root = Arc::new(root.clone());
         let folder = builder.free(path.to_vec());
-        for (suffix, part, refusal) in files_in(&root) {
-            let path = [&folder, suffix.as_bytes()].concat();
-            let name = [&root.name, suffix.as_bytes()].concat();
-            if let Some(refusal) = refusal {
-                let text = Text(format!("{}: {refusal}\n", String::from_utf8_lossy(&name)));
-                let path = builder.free([&path, &b".txt"[..]].concat());
-                builder.add(&path, time, Named::Bytes(Arc::new(text)));
-                continue;
-            }
-            let inside = Inside {
-                disks: self.clone(),
-                root: Arc::clone(&root),
-                part,
-                name,
+        for (nth, one) in with_partitions(index, root).enumerate() {
+            let path = [folder.as_slice(), &suffix(&one, '/')].concat();
+            let tree: Arc<dyn MountedTree> = match shown(&one) {
+                None => continue,
+                Some(Shown::Text(why)) => {
+                    logical::add_text(builder, &path, time, &one.name(), &why);
+                    continue;
+                }
+                Some(Shown::Files) => Arc::new(Inside {
+                    disks: self.clone(),
+                    view: Arc::new(self.library.volume(root, one.part())?),
+                    name: one.name(),
+                }),
+                Some(Shown::Group) => Arc::new(Behind {
+                    disks: self.clone(),
+                    snapshot: Arc::clone(snapshot),
+                    index,
+                    nth,
+                }),
             };
-            let tree = Named::Tree(Arc::new(inside), Kind::Folder);
-            builder.add(&builder.free(path), time, tree);
+            let path = builder.free(path);
+            builder.add(&path, time, Named::Tree(tree, Kind::Folder));
         }
         Ok(())
     }
-}
 
-/// What there is of bytes: the end of its name, and the part of the volume if it is not all.
-fn bytes_in(root: &Root) -> Vec<(String, Option<Range<u64>>)> {
-    let whole = partitions(root)
-        .iter()
-        .filter(|one| is_whole(one, root.bytes));
-    let parts = whole.map(|one| (format!(".p{}.raw", one.number), Some(bytes_of(one))));
-    [(".raw".to_owned(), None)]
-        .into_iter()
-        .chain(parts)
-        .collect()
-}
-
-/// The same of file systems, each with the reason if its files cannot be shown.
-fn files_in(root: &Root) -> Vec<(String, Option<Range<u64>>, Option<String>)> {
-    let kind = |found: &Option<FileSystemInfo>| found.as_ref().map(|found| found.kind.clone());
-    let partitions = partitions(root);
-    if partitions.is_empty() {
-        let layout = root.volume.as_ref().map(|volume| &volume.layout);
-        let kind = layout.and_then(|layout| kind(&layout.file_system));
-        return vec![(String::new(), None, refusal(kind.as_deref()))];
-    }
-    let of = |one: &PartitionInfo| {
-        let refusal = match is_whole(one, root.bytes) {
-            true => refusal(kind(&one.file_system).as_deref()),
-            false => Some(NOT_WHOLE.to_owned()),
+    /// The names behind the physical volume `member`.
+    fn behind(&self, snapshot: &Snapshot, member: &SelectedVolume<'_>) -> Result<Names> {
+        let (name, time, owner) = (member.name(), snapshot.begun, self.viewers.owner);
+        let group = match Group::open(&self.library, snapshot, member) {
+            Ok(group) => group,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let mut builder = TableBuilder::default();
+                logical::add_text(&mut builder, b"none", time, &name, error.detail());
+                return Ok(Names::fixed(builder.finish(time), owner).below(name));
+            }
+            Err(error) => return Err(error),
         };
-        (format!("/p{}", one.number), Some(bytes_of(one)), refusal)
-    };
-    partitions.iter().map(of).collect()
+        if !self.images.take(logical::weight(&group)) {
+            let detail =
+                "is behind one of too many volume groups that this mount showed; mount it again";
+            let place = walk::place(&name);
+            return Err(Error::new(ErrorKind::LimitExceeded, place, detail));
+        }
+        let inside = |name, view| {
+            let disks = self.clone();
+            Named::Tree(Arc::new(Inside { disks, view, name }), Kind::Folder)
+        };
+        let table = logical::table(&group, time, &inside);
+        Ok(Names::fixed(table, owner).below(name))
+    }
 }
 
-fn partitions(root: &Root) -> &[PartitionInfo] {
-    let layout = root.volume.as_ref().map(|volume| &volume.layout);
-    layout.map_or(&[], |layout| &layout.partitions)
+/// What is put behind the name of the volume for a partition.
+fn suffix(volume: &SelectedVolume<'_>, separator: char) -> Vec<u8> {
+    let of = |number| format!("{separator}p{number}").into_bytes();
+    let partition = volume.partition.map(|partition| of(partition.number));
+    partition.unwrap_or_default()
 }
 
-fn bytes_of(partition: &PartitionInfo) -> Range<u64> {
-    partition.offset..partition.offset.saturating_add(partition.len)
+/// What is shown of a volume or a partition; nothing where its partitions are.
+fn shown(volume: &SelectedVolume<'_>) -> Option<Shown> {
+    if volume.is_divided() {
+        return None;
+    }
+    if !volume.is_whole() {
+        return Some(Shown::Text(NOT_WHOLE.to_owned()));
+    }
+    if volume.is_physical() {
+        return Some(Shown::Group);
+    }
+    let kind = volume.held().map(|held| held.kind.as_str());
+    Some(refusal(kind).map_or(Shown::Files, Shown::Text))
 }
 
 impl MountedTree for Inside {
     fn open(&self) -> Result<Arc<dyn Files>> {
-        let Disks {
-            library,
-            images,
-            viewers,
-        } = self.disks.clone();
-        let (root, part) = (Arc::clone(&self.root), self.part.clone());
-        let view = move || -> Result<Arc<dyn View>> {
-            let view = library.volume(&root, part.clone())?;
-            Ok(Arc::new(view))
-        };
-        let tree = ImageTree::open(&images, self.name.clone(), Box::new(view), viewers)?;
+        let (disks, view) = (&self.disks, Arc::clone(&self.view));
+        let view = Box::new(move || Ok(Arc::clone(&view)));
+        let tree = ImageTree::open(&disks.images, self.name.clone(), view, disks.viewers)?;
         Ok(Arc::new(tree))
+    }
+}
+
+impl MountedTree for Behind {
+    fn open(&self) -> Result<Arc<dyn Files>> {
+        let (snapshot, index) = (&self.snapshot, self.index);
+        let mut volumes = with_partitions(index, &snapshot.roots[index]);
+        let member = volumes
+            .nth(self.nth)
+            .ok_or_else(|| files::gone(b"volume"))?;
+        Ok(Arc::new(self.disks.behind(snapshot, &member)?))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::volume::LayoutInfo;
+    use crate::format::snapshot::Root;
+    use crate::format::volume::{FileSystemInfo, LayoutInfo, PartitionInfo};
     use crate::testing::sample_volumes::{self, machine};
 
     fn file_system(kind: &str) -> Option<FileSystemInfo> {
@@ -168,6 +204,15 @@ mod tests {
         root
     }
 
+    /// What is shown, by the end of its name.
+    fn all(root: &Root) -> Vec<(String, Shown)> {
+        let named = |one: SelectedVolume<'_>| {
+            let suffix = String::from_utf8(suffix(&one, '/')).unwrap();
+            Some((suffix, shown(&one)?))
+        };
+        with_partitions(0, root).filter_map(named).collect()
+    }
+
     #[test]
     fn files_are_shown_of_what_has_a_reader_and_of_the_rest_the_reason_why_not() {
         let partition = |number, len, file_system| PartitionInfo {
@@ -182,51 +227,43 @@ mod tests {
             partitions: vec![
                 partition(1, 200, file_system("fat32")),
                 partition(2, 200, file_system("swap")),
-                partition(3, 200, None),
-                partition(4, 5_000, file_system("ext4")),
+                partition(3, 200, file_system("lvm2_member")),
+                partition(4, 5_000, file_system("lvm2_member")),
                 partition(12, 200, file_system("ext4")),
             ],
             ..LayoutInfo::default()
         });
-        let files = files_in(&root);
-        let shown = |one: &(String, _, Option<String>)| (one.0.clone(), one.2.is_none());
-        let shown: Vec<_> = files.iter().map(shown).collect();
+        let text = |why: &str| Shown::Text(why.to_owned());
+        let no_files = text("holds swap space (swap), which has no files");
         let expected = [
-            ("/p1", true),
-            ("/p2", false),
-            ("/p3", false),
-            ("/p4", false),
-            ("/p12", true),
+            ("/p1", Shown::Files),
+            ("/p2", no_files),
+            ("/p3", Shown::Group),
+            ("/p4", text(NOT_WHOLE)),
+            ("/p12", Shown::Files),
         ];
         assert_eq!(
-            shown,
-            expected.map(|(name, is_shown)| (name.to_owned(), is_shown))
+            all(&root),
+            expected.map(|(name, shown)| (name.to_owned(), shown))
         );
-        assert_eq!(files[0].1, Some(100..300));
-        assert!(
-            files[3]
-                .2
-                .as_ref()
-                .is_some_and(|why| why.contains("beyond the volume"))
-        );
-        let bytes: Vec<_> = bytes_in(&root).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(bytes, [".raw", ".p1.raw", ".p2.raw", ".p3.raw", ".p12.raw"]);
     }
 
     #[test]
     fn a_volume_without_partitions_has_its_files_in_one_place() {
         for (found, is_shown) in [
-            (file_system("btrfs"), true),
-            (file_system("luks2"), false),
-            (None, false),
+            (file_system("btrfs"), Some(Shown::Files)),
+            (file_system("lvm2_member"), Some(Shown::Group)),
+            (file_system("luks2"), None),
+            (None, None),
         ] {
             let root = volume(LayoutInfo {
                 file_system: found,
                 ..LayoutInfo::default()
             });
-            let files = files_in(&root);
-            assert_eq!((files[0].0.as_str(), files[0].1.clone()), ("", None));
-            assert_eq!((files.len(), files[0].2.is_none()), (1, is_shown));
+            let [(suffix, shown)] = all(&root).try_into().expect("it is one place");
+            let is_text = matches!(shown, Shown::Text(_));
+            assert_eq!((suffix.as_str(), is_text), ("", is_shown.is_none()));
+            assert!(is_shown.is_none_or(|expected| shown == expected));
         }
     }
 }

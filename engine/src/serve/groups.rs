@@ -1,4 +1,5 @@
-//! Volume groups of LVM2 in a snapshot: their logical volumes as views, without a device mapper.
+//! Volume groups of LVM2 in a snapshot: their logical volumes as views, or as bytes that are restored,
+//! without a device mapper.
 //!
 //! The members of a group are found by their ids among all volumes and partitions of the snapshot, as
 //! they were recognized when it was made. Which of them a group has, it says on any of them.
@@ -11,15 +12,17 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::snapshot::{Root, RootType, Snapshot};
+use crate::format::snapshot::Snapshot;
 use crate::operations::select_volume::SelectedVolume;
+use crate::operations::volume_bytes::VolumeBytes;
+use crate::operations::volumes::volumes;
 use crate::operations::walk;
-use crate::serve::image::medium::Probed;
+use crate::serve::image::medium::{Probed, recognized};
 use crate::serve::library::Library;
 use crate::serve::mapped::MappedView;
 use crate::serve::view::View;
 use crate::sources::volume::layout::lvm::{Member, VolumeGroup, read_group};
-use crate::sources::volume::layout::{FileSystem, LogicalVolume, probe};
+use crate::sources::volume::layout::{FileSystem, LogicalVolume, Piece};
 
 /// Logical volumes that an error names.
 const NAMED_MAX: usize = 32;
@@ -30,30 +33,21 @@ pub struct Group {
     name: Vec<u8>,
     group: VolumeGroup,
     /// In the order of the group.
-    members: Vec<Option<Arc<dyn View>>>,
+    members: Vec<Option<Place>>,
+}
+
+/// A physical volume that is there.
+struct Place {
+    /// The volume that it lies in: its index among the roots of the snapshot.
+    index: usize,
+    /// Where in it.
+    range: Range<u64>,
+    view: Arc<dyn View>,
 }
 
 /// The parts of a snapshot that are physical volumes.
-pub fn members(snapshot: &Snapshot) -> Vec<SelectedVolume<'_>> {
-    let roots = snapshot.roots.iter().enumerate();
-    let volumes = roots.filter(|(_, root)| root.root_type == RootType::Extents);
-    volumes
-        .flat_map(|(index, root)| members_in(index, root))
-        .collect()
-}
-
-fn members_in(index: usize, root: &Root) -> Vec<SelectedVolume<'_>> {
-    let selected = |partition| SelectedVolume {
-        root,
-        index,
-        partition,
-    };
-    let layout = root.volume.as_ref().map(|volume| &volume.layout);
-    let partitions = layout.map_or(&[][..], |layout| &layout.partitions);
-    let parts = partitions.iter().map(|one| selected(Some(one)));
-    let all = std::iter::once(selected(None)).chain(parts);
-    all.filter(|one| one.is_physical() && one.is_whole())
-        .collect()
+pub fn members(snapshot: &Snapshot) -> impl Iterator<Item = SelectedVolume<'_>> {
+    volumes(snapshot).filter(|one| one.is_physical() && one.is_whole())
 }
 
 impl Group {
@@ -77,19 +71,29 @@ impl Group {
             let detail = "is a physical volume of LVM2 that says of no volume group";
             Error::new(ErrorKind::NotFound, walk::place(&name), detail)
         })?;
-        let there = members(snapshot).into_iter();
-        let there = there.filter_map(|one| Some((one.held()?.uuid.clone()?, one)));
+        let there = members(snapshot).filter_map(|one| Some((one.held()?.uuid.clone()?, one)));
         let there: HashMap<_, _> = there.collect();
-        let view_of = |member: &Member| {
+        let place_of = |member: &Member| {
             let found = there.get(&member.id);
-            found.map(|found| view_of(library, found)).transpose()
+            found.map(|found| Place::of(library, found)).transpose()
         };
-        let members = group.members.iter().map(view_of).collect::<Result<_>>()?;
+        let members = group.members.iter().map(place_of).collect::<Result<_>>()?;
         Ok(Self {
             name,
             group,
             members,
         })
+    }
+
+    /// A group with this metadata, none of whose members is there.
+    #[cfg(test)]
+    pub(super) fn of_metadata(name: &str, text: &str) -> Self {
+        let group = VolumeGroup::decode(text).expect("it is metadata");
+        Self {
+            name: name.into(),
+            members: Vec::new(),
+            group,
+        }
     }
 
     /// Its name.
@@ -110,6 +114,11 @@ impl Group {
     /// As a person types it: `disk0/p3/vg0/root`.
     pub fn path_of(&self, volume: &[u8]) -> Vec<u8> {
         [&self.name, self.group.name.as_bytes(), volume].join(&b'/')
+    }
+
+    /// The same, of the group: `disk0/p3/vg0`.
+    pub fn own_path(&self) -> Vec<u8> {
+        [&self.name, self.group.name.as_bytes()].join(&b'/')
     }
 
     /// Refuses a name that is not that of the group.
@@ -138,39 +147,86 @@ impl Group {
         })
     }
 
-    /// The bytes of a logical volume.
+    /// The bytes of a logical volume, to be read at any place.
     ///
     /// # Errors
     /// `NotFound` if there is none of this name, or a physical volume that it lies on is not in the
     /// snapshot; `Unsupported` if it is not linear; `Damaged` if it lies outside of what it lies on.
     pub fn view(&self, group: &[u8], volume: &[u8]) -> Result<Arc<dyn View>> {
-        let found = self.volume(group, volume)?;
-        let refused =
-            |kind, detail: String| Error::new(kind, walk::place(&self.path_of(volume)), detail);
-        let pieces = found.pieces.as_ref().map_err(|what| {
-            let detail =
-                format!("is not readable here: {what}; restore all of its disks and open it there");
-            refused(ErrorKind::Unsupported, detail)
-        })?;
+        self.view_of(self.volume(group, volume)?)
+    }
+
+    /// The same, of one of [`Self::volumes`].
+    ///
+    /// # Errors
+    /// As those of [`Self::view`].
+    pub fn view_of(&self, volume: &LogicalVolume) -> Result<Arc<dyn View>> {
         let mut view = MappedView::default();
-        for piece in pieces {
-            let Some(Some(member)) = self.members.get(piece.member) else {
-                let detail = self.missing(piece.member);
-                return Err(refused(ErrorKind::NotFound, detail));
-            };
-            let range = range_of(piece.offset, piece.len);
-            if !range.is_some_and(|range| view.push(member, range)) {
-                let detail = "lies outside of the physical volume that it is said to lie on";
-                return Err(refused(ErrorKind::Damaged, detail.to_owned()));
+        for (place, piece) in self.places(volume)? {
+            if !range_of(&piece).is_some_and(|range| view.push(&place.view, range)) {
+                return Err(self.lies_outside(volume));
             }
         }
         Ok(Arc::new(view))
     }
 
+    /// The bytes of a logical volume, to be restored from `snapshot`, which is that of the group.
+    ///
+    /// # Errors
+    /// As those of [`Self::view`].
+    pub fn bytes<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        group: &[u8],
+        volume: &[u8],
+    ) -> Result<VolumeBytes<'s>> {
+        let volume = self.volume(group, volume)?;
+        let mut bytes = VolumeBytes::new(self.path_of(volume.name.as_bytes()));
+        for (place, piece) in self.places(volume)? {
+            let root = snapshot.roots.get(place.index);
+            let range = range_of(&piece).and_then(|range| place.in_root(&range));
+            let pushed = root.zip(range).map(|(root, range)| bytes.push(root, range));
+            if pushed != Some(true) {
+                return Err(self.lies_outside(volume));
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// The pieces of a logical volume, each with what it lies on.
+    fn places(&self, volume: &LogicalVolume) -> Result<Vec<(&Place, Piece)>> {
+        let pieces = volume.pieces.as_ref().map_err(|what| {
+            let detail =
+                format!("is not readable here: {what}; restore all of its disks and open it there");
+            self.refused(volume, ErrorKind::Unsupported, detail)
+        })?;
+        let place = |piece: &Piece| match self.members.get(piece.member) {
+            Some(Some(place)) => Ok((place, *piece)),
+            _ => {
+                let detail = self.missing(piece.member);
+                Err(self.refused(volume, ErrorKind::NotFound, detail))
+            }
+        };
+        pieces.iter().map(place).collect()
+    }
+
+    fn lies_outside(&self, volume: &LogicalVolume) -> Error {
+        let detail = "lies outside of the physical volume that it is said to lie on";
+        self.refused(volume, ErrorKind::Damaged, detail.to_owned())
+    }
+
+    fn refused(&self, volume: &LogicalVolume, kind: ErrorKind, detail: String) -> Error {
+        let place = walk::place(&self.path_of(volume.name.as_bytes()));
+        Error::new(kind, place, detail)
+    }
+
     fn missing(&self, member: usize) -> String {
         let member = self.group.members.get(member);
         let (name, id) = member.map_or(("", ""), |one| (&one.name, &one.id));
-        format!("lies on the physical volume {name} ({id}), which is not in this snapshot")
+        format!(
+            "lies on the physical volume {name} ({id}), which is not in this snapshot: all disks of a \
+             group have to be captured together"
+        )
     }
 
     /// What there is, for an error.
@@ -188,14 +244,31 @@ impl Group {
 
     /// What a logical volume holds, if that is known and the volume can be read.
     pub fn held_by(&self, volume: &LogicalVolume) -> Option<FileSystem> {
-        let view = self.view(self.group.name.as_bytes(), volume.name.as_bytes());
-        let view = view.ok()?;
-        probe(&Probed(&*view), 0, view.len())
+        let view = self.view_of(volume).ok()?;
+        recognized(&*view).ok()?
     }
 }
 
-fn range_of(offset: u64, len: u64) -> Option<Range<u64>> {
-    Some(offset..offset.checked_add(len)?)
+impl Place {
+    fn of(library: &Arc<Library>, volume: &SelectedVolume<'_>) -> Result<Self> {
+        Ok(Self {
+            index: volume.index,
+            range: volume.range(),
+            view: view_of(library, volume)?,
+        })
+    }
+
+    /// Bytes of the physical volume as bytes of the volume that it lies in.
+    fn in_root(&self, range: &Range<u64>) -> Option<Range<u64>> {
+        let len = self.range.end - self.range.start;
+        let is_within = range.end <= len;
+        is_within.then(|| self.range.start + range.start..self.range.start + range.end)
+    }
+}
+
+/// Where a piece lies in its member.
+fn range_of(piece: &Piece) -> Option<Range<u64>> {
+    Some(piece.offset..piece.offset.checked_add(piece.len)?)
 }
 
 fn view_of(library: &Arc<Library>, volume: &SelectedVolume<'_>) -> Result<Arc<dyn View>> {

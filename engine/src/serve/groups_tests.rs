@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::error::{ErrorKind, Result};
 use crate::format::snapshot::Snapshot;
 use crate::format::volume::{FileSystemInfo, LayoutInfo};
+use crate::operations::restore_volume::{RestoreVolumeOptions, restore_volume};
 use crate::serve::groups::{Group, members};
 use crate::serve::{Library, LibraryOptions, View};
 use crate::storage::memory::MemoryBackend;
@@ -13,12 +14,18 @@ use crate::testing::sample_repository::{self, small_frames};
 use crate::testing::sample_volumes::{self, SampleVolume, Stretch};
 use crate::testing::tiny_volumes::{LVM_MEMBERS, lvm, lvm_text, repair_lvm};
 
-const DATA_AT: usize = 16 << 10;
-const EXTENT_LEN: usize = 2048;
+/// Where extents begin in a physical volume, and how long one is.
+pub(super) const DATA_AT: usize = 16 << 10;
+pub(super) const EXTENT_LEN: usize = 2048;
 
 /// A physical volume with random bytes in its extents.
 fn physical(index: usize) -> Vec<u8> {
-    let mut image = lvm(LVM_MEMBERS[index], &lvm_text());
+    physical_of(index, &lvm_text())
+}
+
+/// The same, of a group with this metadata.
+pub(super) fn physical_of(index: usize, text: &str) -> Vec<u8> {
+    let mut image = lvm(LVM_MEMBERS[index], text);
     let data_len = image.len() - DATA_AT;
     let data = Random::new(index as u64).bytes(data_len);
     image[DATA_AT..].copy_from_slice(&data);
@@ -26,7 +33,7 @@ fn physical(index: usize) -> Vec<u8> {
 }
 
 /// A snapshot of these disks, each recognized as the member of this index.
-fn snapshot(disks: &[(&str, usize, &[u8])]) -> (Arc<Library>, Snapshot) {
+pub(super) fn snapshot(disks: &[(&str, usize, &[u8])]) -> (Arc<Library>, Snapshot) {
     let backend = Arc::new(MemoryBackend::new());
     let repository = sample_repository::create(backend);
     let stretches = |bytes: &[u8]| vec![Stretch::Data(Arc::new(bytes.to_vec()))];
@@ -58,7 +65,8 @@ fn snapshot(disks: &[(&str, usize, &[u8])]) -> (Arc<Library>, Snapshot) {
 }
 
 fn opened(library: &Arc<Library>, snapshot: &Snapshot, index: usize) -> Result<Group> {
-    Group::open(library, snapshot, &members(snapshot)[index])
+    let member = members(snapshot).nth(index).unwrap();
+    Group::open(library, snapshot, &member)
 }
 
 fn bytes_of(view: &dyn View) -> Vec<u8> {
@@ -86,6 +94,25 @@ fn a_logical_volume_is_its_extents_in_order_from_whichever_member_it_is_asked() 
         let path = format!("{name}/vg0/root");
         assert_eq!(group.path_of(b"root"), path.as_bytes());
     }
+}
+
+#[test]
+fn its_bytes_are_restored_as_they_are_read() {
+    let (first, second) = (physical(0), physical(1));
+    let (library, snapshot) = snapshot(&[("disk0", 0, &first), ("disk1", 1, &second)]);
+    let group = opened(&library, &snapshot, 1).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for name in [&b"root"[..], b"both"] {
+        let bytes = group.bytes(&snapshot, b"vg0", name).unwrap();
+        assert_eq!(bytes.name(), [b"disk1/vg0/", name].concat());
+        let target = folder.path().join(std::str::from_utf8(name).unwrap());
+        let (repository, options) = (library.repository(), RestoreVolumeOptions::default());
+        restore_volume(repository, bytes, &target, &options, &()).unwrap();
+        let expected = bytes_of(&*group.view(b"vg0", name).unwrap());
+        assert!(std::fs::read(target).unwrap() == expected);
+    }
+    let refused = group.bytes(&snapshot, b"vg0", b"fast").unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unsupported);
 }
 
 #[test]
@@ -156,5 +183,7 @@ fn damaged_metadata_and_pieces_beyond_the_end_are_refused() {
     let (library, cut) = snapshot(&[("disk0", 0, &whole[..DATA_AT + 10 * EXTENT_LEN])]);
     let group = opened(&library, &cut, 0).unwrap();
     let error = group.view(b"vg0", b"root").err().expect("it is cut off");
+    assert_eq!(error.kind(), ErrorKind::Damaged);
+    let error = group.bytes(&cut, b"vg0", b"root").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Damaged);
 }

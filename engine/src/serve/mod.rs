@@ -12,6 +12,7 @@
 //! image             files inside volumes
 //! folder, names     a captured folder, and folders that nobody captured
 //! shown, disks      what snapshots and volumes look like, made of these
+//! logical           the same of volume groups
 //! problems          what of it could not be read, told once
 //! mount             (feature `fuse`) all of it as a file system of this machine
 //! nbd               volumes as disks of other programs
@@ -31,6 +32,9 @@ mod groups_tests;
 pub mod image;
 mod kept;
 pub mod library;
+mod logical;
+#[cfg(test)]
+mod logical_tests;
 mod losses;
 mod mapped;
 #[cfg(feature = "fuse")]

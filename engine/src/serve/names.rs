@@ -19,6 +19,8 @@ const SEPARATOR: u8 = b'/';
 /// Names, as they are now.
 pub struct Names {
     table: RwLock<Table>,
+    /// What stands before every path where people are told of it.
+    above: Vec<u8>,
     owner: (u32, u32),
     is_fixed: bool,
 }
@@ -141,9 +143,16 @@ impl Names {
     pub fn fixed(table: Table, owner: (u32, u32)) -> Self {
         Self {
             table: RwLock::new(table),
+            above: Vec::new(),
             owner,
             is_fixed: true,
         }
+    }
+
+    /// The same, told of as what lies below `above`.
+    #[must_use]
+    pub fn below(self, above: Vec<u8>) -> Self {
+        Self { above, ..self }
     }
 
     /// The same, for names that come and go.
@@ -254,7 +263,11 @@ impl Files for Names {
 
     fn path(&self, number: u64) -> Vec<u8> {
         let path = self.with(number, |_, node| Ok(node.path.clone()));
-        path.unwrap_or_default()
+        match (path.unwrap_or_default(), self.above.clone()) {
+            (path, above) if above.is_empty() => path,
+            (path, above) if path.is_empty() => above,
+            (path, above) => [above, path].join(&SEPARATOR),
+        }
     }
 
     fn mounted(&self, number: u64) -> Option<Arc<dyn MountedTree>> {

@@ -77,7 +77,7 @@ impl Showcase {
     ///
     /// # Errors
     /// If it is one folder, and that cannot be read; or if it goes beyond a limit.
-    pub fn snapshot(&self, snapshot: &Snapshot) -> Result<Arc<dyn Files>> {
+    pub fn snapshot(&self, snapshot: &Arc<Snapshot>) -> Result<Arc<dyn Files>> {
         if let [root] = snapshot.roots.as_slice()
             && let Some(folder) = self.single(root)?
         {
@@ -85,26 +85,27 @@ impl Showcase {
         }
         let mut builder = TableBuilder::default();
         let roots = &snapshot.roots;
-        for root in roots {
+        for (index, root) in roots.iter().enumerate() {
             let lies_in_another = roots.iter().any(|other| lies_in(&root.name, &other.name));
             let path = match lies_in_another {
                 true => flat(&root.name),
                 false => path_of(&root.name),
             };
-            self.add(&mut builder, path, snapshot.begun, root)?;
+            self.add(&mut builder, path, snapshot, index)?;
         }
         Ok(self.fixed(builder, snapshot.begun))
     }
 
-    /// One root of a snapshot.
-    fn root(&self, snapshot: &Snapshot, root: &Root) -> Result<Arc<dyn Files>> {
+    /// The root of this index of a snapshot.
+    fn root(&self, snapshot: &Arc<Snapshot>, index: usize) -> Result<Arc<dyn Files>> {
+        let root = &snapshot.roots[index];
         if let Some(folder) = self.single(root)? {
             return Ok(folder);
         }
         let mut builder = TableBuilder::default();
         let name = root.name.rsplit(|&byte| byte == b'/').next();
         let name = flat(name.unwrap_or_default());
-        self.add(&mut builder, name, snapshot.begun, root)?;
+        self.add(&mut builder, name, snapshot, index)?;
         Ok(self.fixed(builder, snapshot.begun))
     }
 
@@ -131,9 +132,10 @@ impl Showcase {
         &self,
         builder: &mut TableBuilder,
         path: Vec<u8>,
-        time: Timestamp,
-        root: &Root,
+        snapshot: &Arc<Snapshot>,
+        index: usize,
     ) -> Result<()> {
+        let root = &snapshot.roots[index];
         if root.root_type == RootType::Tree {
             let files: Arc<dyn Files> = Arc::new(self.folder(root)?);
             // Of a folder that is lost this is all that is known; who enters it is told.
@@ -141,10 +143,10 @@ impl Showcase {
                 .attributes(ROOT)
                 .map_or(Kind::Folder, |root| root.kind);
             let tree = Named::Tree(Arc::new(Ready(files)), kind);
-            builder.add(&builder.free(path), time, tree);
+            builder.add(&builder.free(path), snapshot.begun, tree);
             return Ok(());
         }
-        self.disks.add(builder, &path, time, root)
+        self.disks.add(builder, &path, snapshot, index)
     }
 }
 
@@ -241,8 +243,8 @@ impl MountedTree for Later {
             return Ok(Arc::clone(files));
         }
         let snapshot = &self.snapshot;
-        let files = match self.root.and_then(|index| snapshot.roots.get(index)) {
-            Some(root) => self.showcase.root(snapshot, root)?,
+        let files = match self.root {
+            Some(index) => self.showcase.root(snapshot, index)?,
             None => self.showcase.snapshot(snapshot)?,
         };
         Ok(Arc::clone(self.opened.get_or_init(|| files)))

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::error::{Error, ErrorKind, Place, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::entry::Timestamp;
 use crate::format::id::SessionId;
 use crate::format::name::ObjectName;
 use crate::operations::forget::calendar::utc;
 use crate::operations::forget::clocks::{Clocks, newest_fitting};
+use crate::operations::walk::refuse;
 use crate::repository::Repository;
 use crate::repository::retention::{Protections, Until};
 use crate::repository::snapshots::SnapshotList;
@@ -64,9 +65,8 @@ impl Guards {
             Some(Until::Forever) => "is protected, and until when cannot be read".to_owned(),
             Some(Until::Time(end)) => format!("is protected until {}", utc(end)),
         };
-        let place = Place::Object(ObjectName::Snapshot(session));
         let detail = format!("{detail}; shorten the protection first");
-        Err(Error::new(ErrorKind::InvalidInput, place, detail))
+        Err(refuse(session, ErrorKind::InvalidInput, detail))
     }
 }
 

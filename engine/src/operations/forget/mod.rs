@@ -23,9 +23,8 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use crate::error::{Error, ErrorKind, Place, Result};
+use crate::error::{ErrorKind, Result};
 use crate::format::id::SessionId;
-use crate::format::name::ObjectName;
 use crate::format::snapshot::Snapshot;
 use crate::observe::{Observer, Problem, ProblemKind};
 use crate::operations::forget::clocks::{Clocks, time_of};
@@ -218,7 +217,7 @@ fn by_ids(
         } else if is_forgotten() {
             report.forgotten_before.push(*id);
         } else {
-            return Err(refuse(
+            return Err(walk::refuse(
                 *id,
                 ErrorKind::NotFound,
                 "there is no such snapshot",
@@ -234,7 +233,7 @@ fn by_ids(
         };
         if going.len() == members.len() && !options.allow_empty {
             let detail = "its series would have no snapshot left; allow that if it is meant";
-            return Err(refuse(last.session, ErrorKind::InvalidInput, detail));
+            return Err(walk::refuse(last.session, ErrorKind::InvalidInput, detail));
         }
         let verdicts = going.iter().map(|snapshot| Verdict {
             session: snapshot.session,
@@ -264,8 +263,4 @@ fn tell_damaged(list: &SnapshotList, guards: &Guards, observer: &dyn Observer) -
         });
     });
     told.count() as u64
-}
-
-fn refuse(session: SessionId, kind: ErrorKind, detail: &str) -> Error {
-    Error::new(kind, Place::Object(ObjectName::Snapshot(session)), detail)
 }

@@ -7,7 +7,7 @@ use super::policy::TagSet;
 use super::*;
 use crate::format::entry::Timestamp;
 use crate::format::envelope::SealedKind;
-use crate::format::name::{ObjectKind, PruneStep};
+use crate::format::name::{ObjectKind, ObjectName, PruneStep};
 use crate::format::prune::PruneRecord;
 use crate::format::retention::Protection;
 use crate::format::snapshot::{PageRoot, Root};

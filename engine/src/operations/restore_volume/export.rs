@@ -9,11 +9,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::format::snapshot::Root;
 use crate::observe::{Counter, Observer};
 use crate::operations::restore_volume::job::Job;
 use crate::operations::restore_volume::run::Restore;
 use crate::operations::restore_volume::{RestoreVolumeReport, verify};
+use crate::operations::volume_bytes::VolumeBytes;
 use crate::pipeline::budget::Budget;
 use crate::repository::{self, Repository};
 use crate::targets::volume::convert::{Converter, ImageFormat};
@@ -71,21 +71,22 @@ impl ExportVolumeOptions {
     }
 }
 
-/// Writes the volume behind `root` as an image to `output`.
+/// Writes `volume` as an image to `output`.
 ///
 /// # Errors
 /// If the request is refused, `qemu-img` is needed and not there, or writing fails; nothing is left
 /// then. What is lost in the repository is no error, as in a restore.
-pub fn export_volume(
+pub fn export_volume<'v>(
     repository: &Repository,
-    root: &Root,
+    volume: impl Into<VolumeBytes<'v>>,
     output: &Path,
     format: ExportFormat,
     options: &ExportVolumeOptions,
     observer: &dyn Observer,
 ) -> Result<RestoreVolumeReport> {
     let (range, budget) = (options.range.as_ref(), options.budget);
-    let job = Job::new(repository, root, range, budget, observer)?;
+    let bytes = volume.into();
+    let job = Job::new(repository, &bytes, range, budget, observer)?;
     let is_cancelled = || observer.is_cancelled();
     let converter = Converter {
         program: &options.qemu_img,

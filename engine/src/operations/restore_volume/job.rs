@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::format::snapshot::{Root, RootType};
 use crate::observe::Observer;
 use crate::operations::restore_volume::plan::Piece;
+use crate::operations::restore_volume::spans::Plan;
 use crate::operations::restore_volume::tell::Teller;
+use crate::operations::volume_bytes::VolumeBytes;
 use crate::operations::walk::stop_if_cancelled;
 use crate::pipeline::budget::Budget;
 use crate::repository::Repository;
@@ -16,7 +17,7 @@ use crate::repository::index::is_missing_or_damaged;
 /// What is wanted, from where, with what means.
 pub(super) struct Job<'j> {
     pub reader: ChunkReader<'j>,
-    pub root: &'j Root,
+    pub bytes: &'j VolumeBytes<'j>,
     pub range: Range<u64>,
     pub budget: Budget,
     pub observer: &'j dyn Observer,
@@ -26,29 +27,29 @@ pub(super) struct Job<'j> {
 impl<'j> Job<'j> {
     pub(super) fn new(
         repository: &'j Repository,
-        root: &'j Root,
+        bytes: &'j VolumeBytes<'j>,
         range: Option<&Range<u64>>,
         budget: Budget,
         observer: &'j dyn Observer,
     ) -> Result<Self> {
         let refused = |kind, place, detail| Err(Error::new(kind, Place::Argument(place), detail));
-        if root.root_type != RootType::Extents {
+        if bytes.has_folder() {
             let detail = "is a folder, not a volume; restore it to a folder".to_owned();
             return refused(ErrorKind::InvalidInput, "volume", detail);
         }
-        let range = range.cloned().unwrap_or(0..root.bytes);
-        if range.start > range.end || range.end > root.bytes {
-            let (Range { start, end }, len) = (range, root.bytes);
+        let range = range.cloned().unwrap_or(0..bytes.len());
+        if range.start > range.end || range.end > bytes.len() {
+            let (Range { start, end }, len) = (range, bytes.len());
             let detail = format!("{start} to {end} does not lie in a volume of {len} bytes");
             return refused(ErrorKind::InvalidInput, "range", detail);
         }
         Ok(Self {
             reader: ChunkReader::new(repository, budget.cache_len)?,
-            root,
+            bytes,
             range,
             budget,
             observer,
-            teller: Teller::new(observer, &root.name),
+            teller: Teller::new(observer, bytes.name()),
         })
     }
 
@@ -64,6 +65,11 @@ impl<'j> Job<'j> {
     /// Where a range of the target lies in the volume.
     pub(super) fn in_volume(&self, range: &Range<u64>) -> Range<u64> {
         range.start + self.range.start..range.end + self.range.start
+    }
+
+    /// The windows of `range`, which lies in that of the job.
+    pub(super) fn plan(&self, range: Range<u64>) -> Result<Plan<'_>> {
+        Plan::new(&self.reader, self.bytes, &range, self.budget)
     }
 
     pub(super) fn check_cancelled(&self) -> Result<()> {

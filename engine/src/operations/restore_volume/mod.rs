@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! plan        the extents of a range, in windows that fit memory, in the order of the volume
+//! spans       the same where the bytes lie in several volumes, as those of a logical volume do
 //! compare     in place: what of a window the target holds already
 //! write       chunks fetched in pack order and gathered into long runs; zeros by the kernel
 //! checkpoint  flush, then a note in the journal: where an interrupted restore goes on
@@ -18,6 +19,7 @@ mod export;
 mod job;
 mod plan;
 mod run;
+mod spans;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -34,11 +36,11 @@ pub use crate::operations::restore_volume::tell::RangeList;
 pub use crate::operations::restore_volume::verify::VerifyVolumeReport;
 
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::format::snapshot::Root;
 use crate::limits::{CHECKPOINT_LEN_DEFAULT, CHECKPOINT_LEN_MIN, CHECKPOINTS_MIN};
 use crate::observe::{Counter, Observer};
 use crate::operations::restore_volume::job::Job;
 use crate::operations::restore_volume::run::Restore;
+use crate::operations::volume_bytes::VolumeBytes;
 use crate::pipeline::budget::Budget;
 use crate::repository::Repository;
 use crate::targets::volume::journal::{Journal, JournalHead};
@@ -113,20 +115,21 @@ pub struct VerifyVolumeOptions {
     pub range: Option<Range<u64>>,
 }
 
-/// Restores the volume behind `root` to the file or block device `target`.
+/// Restores `volume` to the file or block device `target`.
 ///
 /// # Errors
 /// If the request or the target is refused, or the target fails. What is lost in the repository is
 /// no error: it is told, listed and counted in the report.
-pub fn restore_volume(
+pub fn restore_volume<'v>(
     repository: &Repository,
-    root: &Root,
+    volume: impl Into<VolumeBytes<'v>>,
     target: &Path,
     options: &RestoreVolumeOptions,
     observer: &dyn Observer,
 ) -> Result<RestoreVolumeReport> {
     let (range, budget) = (options.range.as_ref(), options.budget);
-    let job = Job::new(repository, root, range, budget, observer)?;
+    let bytes = volume.into();
+    let job = Job::new(repository, &bytes, range, budget, observer)?;
     observer.working_on(target);
     let target = VolumeTarget::open(target, job.len(), &options.target)?;
     let (journal, done) = match open_journal(&job, &target, options) {
@@ -158,19 +161,20 @@ pub fn restore_volume(
     Ok(report)
 }
 
-/// Compares the volume behind `root` with what is in `target`, which is only read.
+/// Compares `volume` with what is in `target`, which is only read.
 ///
 /// # Errors
 /// If the request is refused, or there is no such target of that length.
-pub fn verify_volume(
+pub fn verify_volume<'v>(
     repository: &Repository,
-    root: &Root,
+    volume: impl Into<VolumeBytes<'v>>,
     target: &Path,
     options: &VerifyVolumeOptions,
     observer: &dyn Observer,
 ) -> Result<VerifyVolumeReport> {
     let (range, budget) = (options.range.as_ref(), options.budget);
-    let job = Job::new(repository, root, range, budget, observer)?;
+    let bytes = volume.into();
+    let job = Job::new(repository, &bytes, range, budget, observer)?;
     observer.working_on(target);
     let target = VolumeTarget::open_to_read(target)?;
     let (found, wanted) = (target.len(), job.len());
@@ -194,10 +198,11 @@ fn open_journal(
     target: &VolumeTarget,
     options: &RestoreVolumeOptions,
 ) -> Result<(Option<Journal>, Vec<Range<u64>>)> {
+    let (page, level) = job.bytes.identity();
     let head = JournalHead {
-        page: job.root.page,
-        level: job.root.level,
-        volume_len: job.root.bytes,
+        page,
+        level,
+        volume_len: job.bytes.len(),
         range: job.range.clone(),
         target: target.identity(),
         in_place: options.target.existing == Existing::InPlace,

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::observe::Counter;
 use crate::operations::restore_volume::checkpoint::Checkpoints;
 use crate::operations::restore_volume::job::Job;
-use crate::operations::restore_volume::plan::{Fill, Piece, Planner, Window, Zeros};
+use crate::operations::restore_volume::plan::{Fill, Piece, Window, Zeros};
 use crate::operations::restore_volume::write::Writer;
 use crate::operations::restore_volume::{RestoreVolumeReport, compare};
 use crate::pipeline::ranges::{joined, without};
@@ -54,9 +54,8 @@ impl<'r> Restore<'r> {
         let observer = self.job.observer;
         observer.count(Counter::Bytes, self.report.resumed);
         for range in left {
-            let (reader, root) = (&self.job.reader, self.job.root);
-            let mut planner = Planner::new(reader, root, range, self.job.budget);
-            while let Some(window) = planner.next()? {
+            let mut plan = self.job.plan(range)?;
+            while let Some(window) = plan.next()? {
                 self.job.check_cancelled()?;
                 self.window(window)?;
             }

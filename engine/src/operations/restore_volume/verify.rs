@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::error::Result;
 use crate::observe::{Counter, ProblemKind};
 use crate::operations::restore_volume::job::Job;
-use crate::operations::restore_volume::plan::{Fill, Loss, Planner, Window, Zeros};
+use crate::operations::restore_volume::plan::{Fill, Loss, Window, Zeros};
 use crate::operations::restore_volume::{RangeList, compare};
 use crate::pipeline::ranges::{joined, without};
 use crate::targets::volume::VolumeTarget;
@@ -42,8 +42,8 @@ pub(super) fn verify(
         len: job.range.end - job.range.start,
         ..VerifyVolumeReport::default()
     };
-    let mut planner = Planner::new(&job.reader, job.root, job.range.clone(), job.budget);
-    while let Some(window) = planner.next()? {
+    let mut plan = job.plan(job.range.clone())?;
+    while let Some(window) = plan.next()? {
         verify_window(job, target, window, lost, &mut report)?;
     }
     for range in &report.differing.ranges {

@@ -74,11 +74,10 @@ fn instead(kind: FileSystemKind) -> String {
             "unlock it there",
         ),
         Kind::Swap => return "holds swap space (swap), which has no files".to_owned(),
-        Kind::Lvm2 => {
-            return "holds a physical volume (lvm2_member): name a logical volume behind it, as \
-                    GROUP/VOLUME/, of those that ls lists"
-                .to_owned();
-        }
+        Kind::Lvm2 => (
+            "is a physical volume that is not looked into here",
+            "open it there",
+        ),
         Kind::MdRaid | Kind::Zfs => (
             "is one part of several that make a volume",
             "put it together there with the others",
@@ -109,6 +108,7 @@ mod tests {
             (Some("fat12"), None),
             (Some("btrfs"), None),
             (Some("swap"), Some("which has no files")),
+            (Some("lvm2_member"), Some("not looked into here: restore")),
             (Some("luks2"), Some("is encrypted")),
             (Some("xfs"), None),
             (Some("exfat"), Some("holds exfat, which has no reader yet")),

@@ -14,10 +14,11 @@ use std::io::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::error::{Error, ErrorKind, Place};
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::limits::{IMAGE_STEPS_MAX, KIB};
 use crate::pipeline::ReadAt;
 use crate::serve::view::View;
+use crate::sources::volume::layout::{FileSystem, PROBED_LEN, probe};
 
 /// Unit of the cache: metadata of one place is read in one piece.
 const BLOCK_LEN: usize = 32 * KIB;
@@ -208,6 +209,19 @@ impl Write for Position {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// What `view` holds, as far as it is known.
+///
+/// # Errors
+/// If what would say so is lost: to who recognizes, that is the same as an unknown mark.
+pub(in crate::serve) fn recognized(view: &dyn View) -> Result<Option<FileSystem>> {
+    let found = probe(&Probed(view), 0, view.len());
+    if found.is_none() {
+        let mut head = vec![0; view.len().min(PROBED_LEN as u64) as usize];
+        view.read_at(0, &mut head)?;
+    }
+    Ok(found)
 }
 
 /// A view for who recognizes what is in it.

@@ -40,6 +40,7 @@ pub use import::import;
 pub use item::ImageEntry;
 pub(in crate::serve) use kinds::refusal;
 pub use list::list;
+pub(in crate::serve) use medium::recognized;
 pub use open::{Image, Page};
 pub use reader::ImageNode;
 pub use restore::restore;

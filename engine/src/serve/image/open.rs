@@ -11,12 +11,12 @@ use crate::limits::IMAGE_DEPTH_LIMIT;
 use crate::operations::walk;
 use crate::serve::image::item::ImageEntry;
 use crate::serve::image::kinds;
-use crate::serve::image::medium::{Medium, Probed};
+use crate::serve::image::medium::{Medium, recognized};
 use crate::serve::image::reader::{
     At, FileSystemReader, Found, ImageNode, Listing, LostEntry, damaged,
 };
 use crate::serve::view::View;
-use crate::sources::volume::layout::{FileSystemKind, probe};
+use crate::sources::volume::layout::FileSystemKind;
 
 /// A file system inside a volume.
 ///
@@ -58,7 +58,10 @@ impl Image {
     /// `Unsupported` with what to do instead, if there is none that can be read; `Damaged` if it
     /// makes no sense.
     pub fn open(view: Arc<dyn View>, name: &[u8]) -> Result<Self> {
-        let found = probe(&Probed(&*view), 0, view.len());
+        let found = recognized(&*view).map_err(|error| {
+            let detail = "cannot be read where it would say what it holds";
+            Error::new(ErrorKind::Damaged, walk::place(name), detail).with_source(error)
+        })?;
         let kind = kinds::readable(found.map(|found| found.kind)).map_err(|refusal| {
             let place = walk::place(name);
             Error::new(ErrorKind::Unsupported, place, refusal)

@@ -109,7 +109,8 @@ pub fn mount(
     let (files, totals, mut all): (Arc<dyn Files>, _, _) = match mounted {
         Mounted::One(snapshot) => {
             let totals = Totals::of(std::slice::from_ref(snapshot));
-            (showcase.snapshot(snapshot)?, totals, None)
+            let snapshot = Arc::new(snapshot.clone());
+            (showcase.snapshot(&snapshot)?, totals, None)
         }
         Mounted::All => {
             let snapshots = snapshots::list(library.repository())?.snapshots;

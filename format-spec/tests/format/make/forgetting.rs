@@ -90,17 +90,10 @@ fn tombstone() -> Set {
         "a user of bytes",
         edited(3, Some(Cbor::Bytes(vec![b'u']))),
     );
-    set.add(
-        "cut",
+    set.add_ends(
         MALFORMED,
         "the payload ends early, the envelope did not",
-        &valid[..valid.len() - 1],
-    );
-    set.add(
-        "longer",
-        MALFORMED,
-        "a byte follows",
-        [&valid[..], &[0]].concat(),
+        &valid,
     );
     set
 }
@@ -155,17 +148,10 @@ fn protection() -> Set {
         "a tombstone where a protection is",
         Cbor::Map(payload::tombstone()).encode(),
     );
-    set.add(
-        "cut",
+    set.add_ends(
         MALFORMED,
         "the payload ends early, the envelope did not",
-        &valid[..valid.len() - 1],
-    );
-    set.add(
-        "longer",
-        MALFORMED,
-        "a byte follows",
-        [&valid[..], &[0]].concat(),
+        &valid,
     );
     set
 }
@@ -242,18 +228,7 @@ fn plan() -> Set {
     );
     set.add("no_bytes", TRUNCATED, "no bytes", []);
     set.add("cut_in_counts", TRUNCATED, "15 bytes", &valid[..15]);
-    set.add(
-        "cut",
-        TRUNCATED,
-        "the last snapshot ends early",
-        &valid[..valid.len() - 1],
-    );
-    set.add(
-        "longer",
-        MALFORMED,
-        "a byte follows",
-        [&valid[..], &[0]].concat(),
-    );
+    set.add_ends(TRUNCATED, "the last snapshot ends early", &valid);
     set
 }
 

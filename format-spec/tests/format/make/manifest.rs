@@ -81,18 +81,7 @@ fn tree_shape() -> Set {
     let single = tree_leaf(&[owner(0, "")], 1, &[group(b"", &[file(b"").encode()])]);
     set.add("root_is_a_file", VALID, "a root that is a file", single);
     set.add("empty", TRUNCATED, "no bytes", []);
-    set.add(
-        "cut",
-        TRUNCATED,
-        "the last byte is absent",
-        &valid[..valid.len() - 1],
-    );
-    set.add(
-        "longer",
-        MALFORMED,
-        "a byte follows",
-        [&valid[..], &[0]].concat(),
-    );
+    set.add_ends(TRUNCATED, "the last byte is absent", &valid);
     let edited = |at: usize, value: u8| {
         let mut page = valid.clone();
         page[at] = value;
@@ -790,18 +779,7 @@ fn scan() -> Set {
         "a tree page where a scan is",
         [&[1], &valid[1..]].concat(),
     );
-    set.add(
-        "cut",
-        TRUNCATED,
-        "the last byte is absent",
-        &valid[..valid.len() - 1],
-    );
-    set.add(
-        "longer",
-        MALFORMED,
-        "a byte follows",
-        [&valid[..], &[0]].concat(),
-    );
+    set.add_ends(TRUNCATED, "the last byte is absent", &valid);
     let [a, b] = [b"a", b"b"].map(|name| pages::scan_child(b"", name, 5, [1; 32]));
     set.add(
         "inner",
@@ -934,18 +912,7 @@ fn extents_leaf() -> Set {
         "a tree page where extents are",
         [&[1], &valid[1..]].concat(),
     );
-    set.add(
-        "cut",
-        TRUNCATED,
-        "the last byte is absent",
-        &valid[..valid.len() - 1],
-    );
-    set.add(
-        "longer",
-        MALFORMED,
-        "a byte follows",
-        [&valid[..], &[0]].concat(),
-    );
+    set.add_ends(TRUNCATED, "the last byte is absent", &valid);
     set
 }
 

@@ -45,7 +45,14 @@ impl Set {
         self.add_in(&context, claim, expect, comment, bytes);
     }
 
-    /// The same with a context of its own.
+    /// Adds `valid` without its last byte, of which `expect` and `comment` are, and with one behind it.
+    fn add_ends(&mut self, expect: &str, comment: &str, valid: &[u8]) {
+        self.add("cut", expect, comment, &valid[..valid.len() - 1]);
+        let longer = [valid, &[0]].concat();
+        self.add("longer", MALFORMED, "a byte follows", longer);
+    }
+
+    /// Adds a file with a context of its own.
     fn add_in(
         &mut self,
         context: &str,

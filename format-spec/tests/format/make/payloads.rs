@@ -175,18 +175,7 @@ fn run() -> Set {
             r.counts = Some([1, 1, 1, 1_048_577, 0]);
         }),
     );
-    set.add(
-        "cut",
-        TRUNCATED,
-        "the last entry ends early",
-        &valid[..valid.len() - 1],
-    );
-    set.add(
-        "longer",
-        MALFORMED,
-        "a byte follows",
-        [&valid[..], &[0]].concat(),
-    );
+    set.add_ends(TRUNCATED, "the last entry ends early", &valid);
     set
 }
 
@@ -316,17 +305,10 @@ fn snapshot() -> Set {
         "a problem is not a map",
         commit_with(13, Some(Cbor::Array(vec![Cbor::Uint(1)]))),
     );
-    set.add(
-        "cut",
+    set.add_ends(
         MALFORMED,
         "the payload ends early, the envelope did not",
-        &valid[..valid.len() - 1],
-    );
-    set.add(
-        "longer",
-        MALFORMED,
-        "a byte follows",
-        [&valid[..], &[0]].concat(),
+        &valid,
     );
     set
 }

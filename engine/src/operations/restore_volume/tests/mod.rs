@@ -9,6 +9,7 @@ mod devices;
 mod exports;
 mod files;
 mod in_place;
+mod joined;
 mod loops;
 mod plans;
 mod properties;

@@ -99,7 +99,7 @@ fn what_has_no_reader_is_named_with_what_to_do() {
                 (512 + 20, &[32]),
                 (512 + 24, b"LVM2 001"),
             ]),
-            "GROUP/VOLUME/".to_owned(),
+            format!("a physical volume that is not looked into here: {restored} open it there"),
         ),
         (
             marked(&[(4096, &[0xfc, 0x4e, 0x2b, 0xa9, 1])]),
@@ -172,4 +172,16 @@ fn what_the_repository_cannot_give_is_told_as_that_with_the_path() {
         told,
         "disk0/p1/long: cannot be read: pack: checksum differs"
     );
+}
+
+#[test]
+fn a_volume_whose_beginning_is_lost_is_damaged_and_not_one_that_is_unknown() {
+    let failing = Arc::new(Failing(view(vec![0; 1 << 20]), 0));
+    let error = Image::open(failing, b"disk0/p1").err();
+    let error = error.expect("it cannot be read");
+    assert_eq!(error.kind(), ErrorKind::Damaged);
+    let told = crate::operations::walk::with_causes(&error);
+    let expected =
+        "disk0/p1: cannot be read where it would say what it holds: pack: checksum differs";
+    assert_eq!(told, expected);
 }

@@ -80,6 +80,12 @@ impl Images {
             next: AtomicU64::new(0),
         })
     }
+
+    /// Sets aside so many bytes for as long as the mount lasts; false if there is no room for them
+    /// beside the folders that were entered.
+    pub(in crate::serve) fn take(&self, len: usize) -> bool {
+        self.rows_len.take(len)
+    }
 }
 
 impl Source {

@@ -170,7 +170,7 @@ impl Drop for Numbers {
 }
 
 impl RowsLen {
-    fn take(&self, len: usize) -> bool {
+    pub(super) fn take(&self, len: usize) -> bool {
         let more = |taken: usize| {
             taken
                 .checked_add(len)

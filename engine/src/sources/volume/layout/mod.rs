@@ -33,6 +33,7 @@ pub(crate) use crc32c::crc32c;
 pub use guid::Guid;
 pub use hints::{HintIter, HintOptions, HintProblem, Hints, has_hints};
 pub use lvm::{LogicalVolume, Piece};
+pub(crate) use probe::PROBED_LEN;
 pub use probe::{FileSystem, FileSystemKind, probe};
 pub use table::{read_layout, read_table};
 

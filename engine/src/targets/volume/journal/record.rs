@@ -18,7 +18,7 @@ pub(super) type Checksum = [u8; CHECKSUM_LEN];
 /// What a restore is of and onto: two with the same head do the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalHead {
-    /// Root page of the volume.
+    /// Root page of the volume; of one that lies in several, what stands for them.
     pub page: PageId,
     /// Level of the root page.
     pub level: u8,

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::format::entry::is_valid_name;
-use crate::limits::FILE_LEN_LIMIT;
+use crate::limits::{FILE_LEN_LIMIT, LVM_NAME_LEN_MAX};
 use crate::sources::volume::layout::lvm::Told;
 use crate::sources::volume::layout::lvm::text::{Section, Value};
 
@@ -127,7 +127,11 @@ impl Reading<'_> {
         let listed = group.section("logical_volumes").unwrap_or(&none);
         let stores = stores_of_snapshots(listed);
         let visible = listed.sections().filter(|(_, one)| is_visible(one));
+        let mut names = HashSet::new();
         let volumes = visible.map(|(name, section)| {
+            if !names.insert(name) {
+                return Err(format!("has metadata of two volumes {name}"));
+            }
             let (len, pieces) = match self.pieces(section) {
                 Ok((len, _)) if stores.contains(name) => (len, Err(SNAPSHOT.to_owned())),
                 Ok((len, pieces)) => (len, Ok(pieces)),
@@ -219,7 +223,7 @@ fn bytes_of(sectors: u64) -> Told<u64> {
 }
 
 fn checked_name(name: &str) -> Told<String> {
-    match is_valid_name(name.as_bytes()) {
+    match is_valid_name(name.as_bytes()) && name.len() <= LVM_NAME_LEN_MAX {
         true => Ok(name.to_owned()),
         false => Err("has metadata with a name that is none".to_owned()),
     }

@@ -88,6 +88,12 @@ fn numbers_that_no_volume_can_have_are_refused() {
         ("pe_start = 32", "pe_start = -1", "number pe_start"),
         ("seqno = 7", "seqno = x", "a value"),
         ("vg0 {", ".. {", "name that is none"),
+        (
+            "vg0 {",
+            &format!("{} {{", "v".repeat(128)),
+            "name that is none",
+        ),
+        ("both {", "root {", "two volumes root"),
         ("physical_volumes {", "others {", "without physical volumes"),
     ] {
         let error = VolumeGroup::decode(&text.replacen(from, to, 1)).unwrap_err();

@@ -158,10 +158,10 @@ pub fn probe(reader: &dyn ReadAt, offset: u64, len: u64) -> Option<FileSystem> {
 }
 
 /// Where the mark of btrfs ends: no other one lies further from the start.
-const HEAD_LEN: usize = 68 * 1024;
+pub(crate) const PROBED_LEN: usize = 68 * 1024;
 
 pub(super) fn probe_window(window: Window<'_>) -> Option<FileSystem> {
-    let head = window.bytes_up_to(0, HEAD_LEN).ok()?;
+    let head = window.bytes_up_to(0, PROBED_LEN).ok()?;
     let head = head.as_slice();
     member::luks(head)
         .or_else(|| superblock::ext(head))
