@@ -416,8 +416,10 @@ mod tests {
         assert_eq!(lines.len(), 1);
         let reads = backend.tally(Verb::GetRange, Subject::Pack(PackClass::Meta));
         let levels = u64::from(before.roots[0].level) + 1;
+        // Where the entry ends a page of one of them, the page of the other ends elsewhere.
+        let neighbours = 4;
         assert!(
-            reads.calls <= 2 * levels,
+            reads.calls <= 2 * levels + neighbours,
             "{} reads of {levels} levels",
             reads.calls
         );
