@@ -108,7 +108,9 @@ fn i1_files_of_an_xfs_are_what_a_mount_of_it_shows() {
     let Some(expected) = Mounted::read_only(&workspace, "expected", device.path()) else {
         return;
     };
-    Comparer::default().assert_equal(expected.path(), &mount.path().join("disk0"));
+    // What is reserved is a hole to the kernel until somebody reads it.
+    let comparer = Comparer::default().without_hole_maps();
+    comparer.assert_equal(expected.path(), &mount.path().join("disk0"));
     expected.unmount();
     mount.end().expect_code(0);
 }

@@ -388,6 +388,17 @@ fn a_record_that_is_torn_is_not_there_and_one_that_is_damaged_is_told() {
 }
 
 #[test]
+fn a_log_of_one_record_is_replayed() {
+    let Some(live) = Live::new(&[]) else {
+        return;
+    };
+    live.run("mkdir a; echo x > a/b");
+    let mut image = live.copy();
+    assert_eq!(image.fidelity(), [HOLES_BY_ZEROS]);
+    live.assert_same(&mut image);
+}
+
+#[test]
 fn a_frozen_xfs_and_one_that_was_unmounted_are_read() {
     let Some(live) = Live::new(&[]) else {
         return;

@@ -135,7 +135,9 @@ impl<'m> Ring<'m> {
         let bytes = self.read(begin, window)?;
         let sectors = bytes.as_chunks::<SECTOR_LEN>().0;
         for (index, sector) in sectors.iter().enumerate().rev() {
-            if u32_high_first(sector, 0) == Some(MAGIC) {
+            // A mount puts headers without content before it, over what may be left of an earlier round.
+            let is_filler = u32_high_first(sector, 12) == Some(0);
+            if u32_high_first(sector, 0) == Some(MAGIC) && !is_filler {
                 found.push(self.behind(begin, index as u64));
             }
             // One more than may be torn.
