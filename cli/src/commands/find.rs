@@ -15,7 +15,7 @@ use blockstore::serve::image::{self, Image};
 
 use crate::args::FindArgs;
 use crate::commands::Context;
-use crate::commands::images::Volumes;
+use crate::commands::images::{Volumes, tell_doubt};
 use crate::exit::{Failure, Outcome};
 use crate::output::{Output, through_engine};
 use crate::progress::Progress;
@@ -149,6 +149,7 @@ impl Search<'_> {
         mut image: Image,
         report: &mut FindReport,
     ) -> Result<(), Failure> {
+        tell_doubt(self.output, &image);
         let found = image::find(
             &mut image,
             self.pattern,

@@ -16,8 +16,9 @@ use blockstore::serve::library::Library;
 use crate::args::{LsArgs, RestoreArgs};
 use crate::commands::Context;
 use crate::exit::{Failure, Outcome};
-use crate::output::through_engine;
+use crate::output::{Output, through_engine};
 use crate::progress::Progress;
+use crate::render::escape;
 use crate::render::json::LsSummary;
 
 /// A repository whose volumes are looked into.
@@ -66,6 +67,14 @@ impl Volumes {
     }
 }
 
+/// Says why a mount might show something else.
+pub(super) fn tell_doubt(output: &Output, image: &Image) {
+    if let Some(doubt) = image.doubt() {
+        let name = escape::path(image.name());
+        output.problem(&format!("{name}: {doubt}"));
+    }
+}
+
 /// `ls` of a file or folder in a volume.
 pub(super) fn ls(
     context: &Context<'_>,
@@ -76,6 +85,7 @@ pub(super) fn ls(
     each: &mut dyn FnMut(&Listed<'_>) -> Result<(), Failure>,
 ) -> Result<Outcome, Failure> {
     let mut image = Volumes::open(context, repository)?.image_of(snapshot, item)?;
+    tell_doubt(context.output, &image);
     let progress = context.progress()?;
     let report: ListReport = image::list(
         &mut image,
@@ -100,6 +110,7 @@ pub(super) fn cat(
     item: &SelectedItem<'_>,
 ) -> Result<u64, Failure> {
     let mut image = Volumes::open(context, repository)?.image_of(snapshot, item)?;
+    tell_doubt(context.output, &image);
     let mut out = context.output;
     Ok(image::cat(&mut image, &item.path, &mut out)?)
 }

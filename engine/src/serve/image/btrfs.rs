@@ -88,14 +88,14 @@ impl Btrfs {
 
 impl FileSystemReader for Btrfs {
     fn fidelity(&self) -> Vec<&'static str> {
-        let mut sentences = vec!["extended attributes and ACLs of btrfs are not carried"];
-        if self.has_log {
-            sentences.push(
-                "the log of the file system is not replayed: what was flushed in its last seconds \
-                 may be missing",
-            );
-        }
-        sentences
+        vec!["extended attributes and ACLs of btrfs are not carried"]
+    }
+
+    fn doubt(&self) -> Option<&'static str> {
+        self.has_log.then_some(
+            "the log of the file system is not replayed: what was flushed in its last seconds may be \
+             missing",
+        )
     }
 
     fn has_acls(&self) -> bool {

@@ -87,11 +87,17 @@ impl Image {
         &self.name
     }
 
-    /// What is not carried, each as a sentence for the user.
+    /// What a copy of the files does not carry, each as a sentence for the user, and [`Self::doubt`].
     pub fn fidelity(&self) -> Vec<&'static str> {
-        self.reader
-            .as_ref()
-            .map_or_else(Vec::new, |reader| reader.fidelity())
+        let reader = self.reader.as_ref();
+        let mut sentences = reader.map_or_else(Vec::new, |reader| reader.fidelity());
+        sentences.extend(self.doubt());
+        sentences
+    }
+
+    /// Why a mount of the same bytes might show something else, as a sentence for the user.
+    pub fn doubt(&self) -> Option<&'static str> {
+        self.reader.as_ref()?.doubt()
     }
 
     /// Length of what the file system lies in, bytes.

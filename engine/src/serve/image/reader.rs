@@ -23,6 +23,11 @@ pub(super) trait FileSystemReader {
     /// What it cannot carry, each as a sentence for the user.
     fn fidelity(&self) -> Vec<&'static str>;
 
+    /// Why a mount of the same bytes might show something else, as a sentence for the user.
+    fn doubt(&self) -> Option<&'static str> {
+        None
+    }
+
     /// False where every file belongs to whoever looks at it.
     fn has_owners(&self) -> bool {
         true

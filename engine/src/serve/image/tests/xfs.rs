@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::format::entry::{Entry, Node, Xattr};
-use crate::serve::image::ImageNode;
 use crate::serve::image::reader::{At, HOLES_BY_ZEROS};
+use crate::serve::image::{ImageNode, ImageTree, Images, Viewers};
+use crate::serve::problems::Problems;
 use crate::testing::random::Random;
 
 const MIB: u64 = 1 << 20;
@@ -379,11 +380,27 @@ fn a_record_that_is_torn_is_not_there_and_one_that_is_damaged_is_told() {
     assert!(count < 12 && told.len() == 1, "{count}, {told:?}");
     let mut damaged = bytes.clone();
     damaged[records[2] + 700] ^= 1;
-    let (count, told) = names(damaged);
+    let (count, told) = names(damaged.clone());
     assert!(count < 12, "{count}");
     assert!(
         told[1].contains("the log of the file system is damaged"),
         "{told:?}"
+    );
+    let problems = Arc::new(Problems::default());
+    let images = Images::new(MIB as usize, Arc::clone(&problems));
+    let open = Box::new(move || Ok(view(damaged.clone()) as Arc<dyn View>));
+    let (name, viewers) = (
+        b"disk0".to_vec(),
+        Viewers {
+            owner: (0, 0),
+            others: false,
+        },
+    );
+    ImageTree::open(&images, name, open, viewers).unwrap();
+    assert_eq!(
+        problems.pass_on(&()),
+        1,
+        "who looks at a mount is told as well"
     );
 }
 

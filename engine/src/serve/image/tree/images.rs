@@ -136,6 +136,12 @@ impl Source {
         Ok(opened)
     }
 
+    /// Tells what is to be known of all of it.
+    pub(super) fn tell(&self, detail: &str) {
+        let error = Error::new(ErrorKind::Unsupported, walk::place(&self.name), detail);
+        self.images.problems.tell(self.number, &self.name, &error);
+    }
+
     /// What errors call the entry at `path`.
     pub(super) fn place(&self, path: &FolderPath) -> Place {
         walk::place(&self.path(path))

@@ -75,9 +75,13 @@ impl ImageTree {
         let source = Source::new(images, name, view);
         let root = source.ask(|image| {
             let root = image.entry(&FolderPath::root())?;
-            Ok((root, image.has_owners(), image.has_acls()))
+            let doubt = image.doubt();
+            Ok((root, image.has_owners(), image.has_acls(), doubt))
         });
-        let (root, has_owners, has_acls) = root?;
+        let (root, has_owners, has_acls, doubt) = root?;
+        if let Some(doubt) = doubt {
+            source.tell(doubt);
+        }
         let numbers = Numbers::new(root.found.id, Arc::clone(&images.rows_len));
         Ok(Self {
             source,
