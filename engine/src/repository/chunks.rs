@@ -213,6 +213,11 @@ impl<'r> ChunkReader<'r> {
         self.open(&location, wanted_len, sealed, decompressor, plain)
     }
 
+    /// Length of a frame's plaintext, bytes.
+    pub(crate) fn plain_len(&self, frame: FrameRef) -> u32 {
+        self.frame(frame).frame.plain_len
+    }
+
     /// Reads and opens one frame into `buffers.plain`.
     pub fn read_one_frame(&self, frame: FrameRef, buffers: &mut FrameBuffers) -> Result<()> {
         self.read_frame(&self.frame(frame), buffers)

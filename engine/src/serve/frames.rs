@@ -26,7 +26,7 @@ pub(super) struct Frames {
     /// Room for plaintexts, of frames that were let go: memory that is written again costs less than
     /// memory that the system must give. All rooms are as long, so that each fits the next frame:
     /// rooms of many lengths, made and freed by several threads, left half as much again unusable
-    /// between them.
+    /// between them. Short frames have room of their own.
     spare: Mutex<Vec<Vec<u8>>>,
     bytes_max: usize,
 }
@@ -115,16 +115,22 @@ impl Frames {
         let rooms = gone.into_iter().filter_map(Arc::into_inner);
         let mut spare = self.spare.lock();
         for frame in rooms {
-            if spare.len() < SPARE_MAX {
+            if spare.len() < SPARE_MAX && frame.plain.capacity() >= FRAME_LEN_TARGET {
                 spare.push(frame.plain);
             }
         }
     }
 
+    fn room(&self) -> Vec<u8> {
+        let spare = self.spare.lock().pop();
+        spare.unwrap_or_else(|| Vec::with_capacity(FRAME_LEN_TARGET))
+    }
+
     fn load(&self, reader: &ChunkReader<'_>, key: FrameRef, wanted_len: u32) -> Result<Frame> {
         let mut buffers = self.buffers.lock().pop().unwrap_or_default();
-        let spare = self.spare.lock().pop();
-        buffers.plain = spare.unwrap_or_else(|| Vec::with_capacity(FRAME_LEN_TARGET));
+        if reader.plain_len(key) as usize > FRAME_LEN_TARGET / 2 {
+            buffers.plain = self.room();
+        }
         let read = reader.read_frame_start(key, wanted_len, &mut buffers);
         let plain = std::mem::take(&mut buffers.plain);
         self.buffers.lock().push(buffers);
