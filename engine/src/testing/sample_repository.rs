@@ -453,20 +453,28 @@ pub fn change_object(backend: &dyn Backend, name: &ObjectName, change: impl FnOn
 
 /// The leaf pages of the tree of `root`, in order.
 pub fn leaf_pages(repository: &Repository, root: &Root) -> Vec<PageId> {
+    let leaves = pages(repository, root).into_iter();
+    let leaves = leaves.filter(|(level, _)| *level == 0);
+    leaves.map(|(_, page)| page).collect()
+}
+
+/// All pages of the tree of `root` with their levels, each before those below it.
+pub fn pages(repository: &Repository, root: &Root) -> Vec<(u8, PageId)> {
     let reader = ChunkReader::new(repository, 0).expect("the index loads");
     let mut cursor = Cursor::<Tree>::new(&reader, root.page, root.level, TreePath::default());
-    let mut leaves = Vec::new();
+    let mut pages = Vec::new();
     loop {
         match cursor.ahead() {
-            Ahead::Page(page) if page.level == 0 => {
-                leaves.push(page.id);
-                cursor.skip_page();
-            }
-            Ahead::Page(_) => {
+            Ahead::Page(page) => {
+                pages.push((page.level, page.id));
+                if page.level == 0 {
+                    cursor.skip_page();
+                    continue;
+                }
                 let lost = cursor.open_page().expect("the backend works");
                 assert!(lost.is_none(), "{lost:?}");
             }
-            Ahead::Item(_) | Ahead::End => return leaves,
+            Ahead::Item(_) | Ahead::End => return pages,
         }
     }
 }
