@@ -16,14 +16,12 @@ use crate::format::entry::{DeviceNumber, FolderPath, Metadata, Owner, Timestamp}
 use crate::limits::SYMLINK_LEN_LIMIT;
 use crate::operations::walk;
 use crate::serve::image::medium::Medium;
-use crate::serve::image::reader::{
-    At, FileSystemReader, Found, ImageNode, Listing, damaged, unsupported,
-};
+use crate::serve::image::modes;
+use crate::serve::image::reader::{At, FileSystemReader, Found, Listing, damaged, unsupported};
 use crate::sources::volume::layout::fields::{array, u32_at, u64_at};
 
 const SUPERBLOCK_AT: u64 = 0x1_0000;
 const LOG_ROOT_AT: u64 = SUPERBLOCK_AT + 0x60;
-const TYPE: u32 = 0o170_000;
 
 /// A btrfs file system.
 pub(super) struct Btrfs {
@@ -50,22 +48,13 @@ impl Btrfs {
     fn found(&mut self, path: &[u8], inode: Inode) -> Result<Found> {
         let metadata = self.volume.metadata(&inode).map_err(told)?;
         let item = self.source.item_of(inode.objectid()).unwrap_or_default();
-        let node = match metadata.mode & TYPE {
-            0o100_000 => ImageNode::File { len: metadata.size },
-            0o040_000 => ImageNode::Folder,
-            0o120_000 if metadata.size > SYMLINK_LEN_LIMIT as u64 => {
+        let node = modes::node_of(metadata.mode as u16, metadata.size, item.device, || {
+            if metadata.size > SYMLINK_LEN_LIMIT as u64 {
                 return Err(damaged("has a link target that is too long"));
             }
-            0o120_000 => {
-                let path = Path::new(path).ok_or_else(|| damaged("has no path"))?;
-                ImageNode::Symlink(self.volume.read_link(path).map_err(told)?)
-            }
-            0o010_000 => ImageNode::Fifo,
-            0o140_000 => ImageNode::Socket,
-            0o020_000 => ImageNode::CharDevice(item.device),
-            0o060_000 => ImageNode::BlockDevice(item.device),
-            other => return Err(damaged(format!("is of the unknown type {other:o}"))),
-        };
+            let path = Path::new(path).ok_or_else(|| damaged("has no path"))?;
+            self.volume.read_link(path).map_err(told)
+        })?;
         Ok(Found {
             metadata: Metadata {
                 mode: (metadata.mode & 0o7777) as u16,

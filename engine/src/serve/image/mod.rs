@@ -3,6 +3,7 @@
 //! ```text
 //! Image     one file system: by one thread, every question within limits, panics of readers caught
 //! readers   ext, xfs, fat, ntfs, btrfs: what an entry is, what lies in a folder, bytes of a file
+//! modes, runs   what readers share: types of entries, blocks that lie together
 //! medium    a view, a small cache, and the count of reads
 //! tree      all of it for many threads, as a mount asks
 //! ```
@@ -22,11 +23,13 @@ mod item;
 mod kinds;
 mod list;
 pub(super) mod medium;
+mod modes;
 mod names;
 mod ntfs;
 mod open;
 mod reader;
 mod restore;
+mod runs;
 #[cfg(test)]
 mod tests;
 mod time;

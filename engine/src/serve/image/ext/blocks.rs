@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::serve::image::ext::Ext;
 use crate::serve::image::ext::inode::Inode;
 use crate::serve::image::reader::{Stretch, damaged, unsupported};
+use crate::serve::image::runs::{self, Blocks, Run};
 use crate::sources::volume::layout::fields::u32_at;
 use crate::sources::volume::layout::hints::ext::extent_node::{
     ExtentEntry, FileExtent, child_of, depth_of, entries, logical_of,
@@ -15,74 +16,19 @@ use crate::sources::volume::layout::hints::ext::extent_node::{
 const DIRECT: u64 = 12;
 const NUMBER_LEN: u64 = 4;
 
-/// Blocks of a file that lie together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Run {
-    /// Where; nothing for zeros.
-    start: Option<u64>,
-    /// How many, at least 1.
-    blocks: u64,
-}
-
 impl Ext {
     /// Fills `out` from `offset` of a content.
     pub(super) fn read_inode(&self, inode: &Inode, offset: u64, out: &mut [u8]) -> Result<()> {
         if let Some(why) = inode.refusal() {
             return Err(unsupported(why));
         }
-        let end = offset.checked_add(out.len() as u64);
-        if end.is_none_or(|end| end > inode.len) {
-            return Err(damaged("ends too early"));
-        }
-        let block_len = self.block_len();
-        let mut done = 0;
-        while done < out.len() {
-            let at = offset + done as u64;
-            let (block, within) = (at / block_len, at % block_len);
-            let run = self.run(inode, block)?;
-            let len = run.blocks.saturating_mul(block_len) - within;
-            let len =
-                usize::try_from(len).map_or(out.len() - done, |len| len.min(out.len() - done));
-            let part = &mut out[done..done + len];
-            match run.start {
-                Some(start) => self.read_run(start, within, part)?,
-                None => part.fill(0),
-            }
-            done += len;
-        }
-        Ok(())
-    }
-
-    /// Blocks that the journal has lie elsewhere; all others of a run are read at once.
-    fn read_run(&self, start: u64, within: u64, out: &mut [u8]) -> Result<()> {
-        let block_len = self.block_len();
-        let blocks = (within + out.len() as u64).div_ceil(block_len);
-        if !self.geometry.has_blocks(start, blocks) {
-            return Err(damaged(format!("names block {start}, which lies outside")));
-        }
-        if !self.replayed.has_any(start..start + blocks) {
-            let at = start * block_len + within;
-            return self.medium.read(at, out).map_err(super::said);
-        }
-        let (mut block, mut within, mut rest) = (start, within, out);
-        while !rest.is_empty() {
-            let len = ((block_len - within) as usize).min(rest.len());
-            let (part, behind) = rest.split_at_mut(len);
-            self.read_block(block, within, part)?;
-            (block, within, rest) = (block + 1, 0, behind);
-        }
-        Ok(())
+        runs::read(self, inode.len, offset, out, |block| self.run(inode, block))
     }
 
     /// What the byte at `offset` of a content lies in; what was reserved and never written is a hole.
     pub(super) fn stretch_of(&self, inode: &Inode, offset: u64) -> Result<Stretch> {
-        let block = offset / self.block_len();
-        let run = self.run(inode, block)?;
-        let end = block.saturating_add(run.blocks);
-        Ok(Stretch {
-            end: end.saturating_mul(self.block_len()),
-            is_hole: run.start.is_none(),
-        })
+        let block_len = self.geometry.block_len;
+        runs::stretch(block_len, offset, |block| self.run(inode, block))
     }
 
     /// The run that begins with block `logical` of a content.
@@ -111,7 +57,7 @@ impl Ext {
                 end = end.min(next);
             }
             let Some(entry) = entry else {
-                return Ok(zeros(logical, end));
+                return Ok(Run::zeros(logical, end));
             };
             if depth == 0 {
                 return extent(&entry, logical, end);
@@ -127,7 +73,7 @@ impl Ext {
         if logical < DIRECT {
             return Ok(one(direct(logical)));
         }
-        let per_block = self.block_len() / NUMBER_LEN;
+        let per_block = self.geometry.block_len / NUMBER_LEN;
         let mut rest = logical - DIRECT;
         for level in 1..=3_u32 {
             let span = per_block.pow(level);
@@ -161,17 +107,37 @@ impl Ext {
     }
 }
 
+impl Blocks for Ext {
+    fn block_len(&self) -> u64 {
+        self.geometry.block_len
+    }
+
+    /// Blocks that the journal has lie elsewhere; all others of a run are read at once.
+    fn read_run(&self, start: u64, within: u64, out: &mut [u8]) -> Result<()> {
+        let block_len = self.geometry.block_len;
+        let blocks = (within + out.len() as u64).div_ceil(block_len);
+        if !self.geometry.has_blocks(start, blocks) {
+            return Err(damaged(format!("names block {start}, which lies outside")));
+        }
+        if !self.replayed.has_any(start..start + blocks) {
+            let at = start * block_len + within;
+            return self.medium.read(at, out).map_err(super::said);
+        }
+        let (mut block, mut within, mut rest) = (start, within, out);
+        while !rest.is_empty() {
+            let len = ((block_len - within) as usize).min(rest.len());
+            let (part, behind) = rest.split_at_mut(len);
+            self.read_block(block, within, part)?;
+            (block, within, rest) = (block + 1, 0, behind);
+        }
+        Ok(())
+    }
+}
+
 fn one(number: u64) -> Run {
     Run {
         start: Some(number).filter(|number| *number != 0),
         blocks: 1,
-    }
-}
-
-fn zeros(logical: u64, end: u64) -> Run {
-    Run {
-        start: None,
-        blocks: end.saturating_sub(logical).max(1),
     }
 }
 
@@ -194,15 +160,11 @@ fn entry_for(node: &[u8], depth: u16, logical: u64) -> Result<(Option<ExtentEntr
 fn extent(entry: &ExtentEntry, logical: u64, end: u64) -> Result<Run> {
     let extent = FileExtent::decode(entry);
     let extent = extent.ok_or_else(|| damaged("has an extent without blocks"))?;
-    let into = logical - extent.logical;
-    if into >= extent.blocks {
-        return Ok(zeros(logical, end));
-    }
-    // An extent that reaches into the next one makes no sense; it ends where that begins.
-    let rest = extent.blocks - into;
-    let blocks = rest.min(end.saturating_sub(logical)).max(1);
-    let start = extent.is_written.then_some(extent.start + into);
-    Ok(Run { start, blocks })
+    let run = Run {
+        start: extent.is_written.then_some(extent.start),
+        blocks: extent.blocks,
+    };
+    Ok(run.rest(extent.logical, logical, end))
 }
 
 #[cfg(test)]
@@ -228,7 +190,7 @@ mod tests {
         let end = next.unwrap_or(1_000);
         match entry {
             Some(entry) => extent(&entry, logical, end).unwrap(),
-            None => zeros(logical, end),
+            None => Run::zeros(logical, end),
         }
     }
 

@@ -23,7 +23,7 @@ impl Ext {
         if folder.len > FOLDER_LEN_MAX {
             return Err(damaged("is a folder that is too long"));
         }
-        let block_len = self.block_len();
+        let block_len = self.geometry.block_len;
         let mut bytes = vec![0; block_len as usize];
         for at in (0..folder.len).step_by(block_len as usize) {
             let len = (folder.len - at).min(block_len) as usize;

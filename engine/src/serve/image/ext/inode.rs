@@ -2,17 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::error::Result;
 use crate::format::entry::{DeviceNumber, Metadata, Owner, Timestamp};
+use crate::serve::image::modes;
+use crate::serve::image::reader::ImageNode;
 use crate::sources::volume::layout::fields::{array, halves_at, u16_at, u32_at};
-
-pub(super) const FIFO: u16 = 0x1000;
-pub(super) const CHAR_DEVICE: u16 = 0x2000;
-pub(super) const FOLDER: u16 = 0x4000;
-pub(super) const BLOCK_DEVICE: u16 = 0x6000;
-pub(super) const FILE: u16 = 0x8000;
-pub(super) const SYMLINK: u16 = 0xa000;
-pub(super) const SOCKET: u16 = 0xc000;
-const TYPE: u16 = 0xf000;
 
 const FLAG_COMPRESSED: u32 = 0x4;
 const FLAG_ENCRYPTED: u32 = 0x800;
@@ -60,8 +54,9 @@ impl Inode {
         })
     }
 
-    pub(super) fn file_type(&self) -> u16 {
-        self.mode & TYPE
+    /// What it is; of a link `target` is asked for.
+    pub(super) fn node(&self, target: impl FnOnce() -> Result<Vec<u8>>) -> Result<ImageNode> {
+        modes::node_of(self.mode, self.len, self.device(), target)
     }
 
     pub(super) fn is_encrypted(&self) -> bool {
@@ -165,6 +160,7 @@ impl Inode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::image::modes::FILE;
 
     fn inode(len: usize, change: impl FnOnce(&mut [u8])) -> Inode {
         let mut bytes = vec![0; len];

@@ -133,7 +133,7 @@ impl<'e> Log<'e> {
         if log.first == 0 {
             return Ok(None);
         }
-        let is_sound = field(12)? == ext.block_len()
+        let is_sound = field(12)? == ext.geometry.block_len
             && log.blocks.start > 0
             && log.blocks.contains(&log.first)
             && end <= IMAGE_JOURNAL_BLOCKS_MAX;
@@ -147,7 +147,7 @@ impl<'e> Log<'e> {
     fn block(&self, at: u64) -> Result<Vec<u8>> {
         match self.ext.place_of(self.inode, at)? {
             Some(place) => self.ext.block(place),
-            None => Ok(vec![0; self.ext.block_len() as usize]),
+            None => Ok(vec![0; self.ext.geometry.block_len as usize]),
         }
     }
 

@@ -19,8 +19,7 @@ use crate::format::entry::Metadata;
 use crate::limits::SYMLINK_LEN_LIMIT;
 use crate::serve::image::medium::Medium;
 use crate::serve::image::reader::{
-    At, FileSystemReader, Found, HOLES_BY_ZEROS, ImageNode, Listing, Stretch, damaged, said,
-    unsupported,
+    At, FileSystemReader, Found, HOLES_BY_ZEROS, Listing, Stretch, damaged, said, unsupported,
 };
 use crate::sources::volume::layout::fields::{u16_at, u32_at};
 use crate::sources::volume::layout::hints::ext::superblock::{Geometry, SUPERBLOCK_AT};
@@ -65,17 +64,13 @@ impl Ext {
         Ok(ext)
     }
 
-    fn block_len(&self) -> u64 {
-        self.geometry.block_len
-    }
-
     /// Bytes of a block as it is after the journal; `offset` and `out` lie within it.
     fn read_block(&self, number: u64, offset: u64, out: &mut [u8]) -> Result<()> {
         if !self.geometry.has_blocks(number, 1) {
             return Err(damaged(format!("names block {number}, which lies outside")));
         }
         let (place, is_escaped) = self.replayed.place_of(number);
-        let at = place * self.block_len() + offset;
+        let at = place * self.geometry.block_len + offset;
         self.medium.read(at, out).map_err(said)?;
         if is_escaped {
             journal::unescape(offset, out);
@@ -85,7 +80,7 @@ impl Ext {
 
     fn block(&self, number: u64) -> Result<Vec<u8>> {
         // At most 64 KiB: the geometry says so.
-        let mut bytes = vec![0; self.block_len() as usize];
+        let mut bytes = vec![0; self.geometry.block_len as usize];
         self.read_block(number, 0, &mut bytes)?;
         Ok(bytes)
     }
@@ -99,8 +94,8 @@ impl Ext {
         let table = self.inode_table(index / per_group)?;
         let at = index % per_group * geometry.inode_len as u64;
         let mut bytes = vec![0; geometry.inode_len];
-        let block = table.saturating_add(at / self.block_len());
-        self.read_block(block, at % self.block_len(), &mut bytes)?;
+        let block = table.saturating_add(at / self.geometry.block_len);
+        self.read_block(block, at % self.geometry.block_len, &mut bytes)?;
         Inode::decode(number, bytes)
             .ok_or_else(|| damaged(format!("inode {number} makes no sense")))
     }
@@ -108,7 +103,7 @@ impl Ext {
     /// The block with which the inodes of a group begin.
     fn inode_table(&self, group: u64) -> Result<u64> {
         let len = self.geometry.descriptor_len;
-        let per_block = self.block_len() / len as u64;
+        let per_block = self.geometry.block_len / len as u64;
         let block = self.geometry.descriptor_block(group / per_block);
         let mut descriptor = vec![0; len];
         self.read_block(block, group % per_block * len as u64, &mut descriptor)?;
@@ -117,16 +112,7 @@ impl Ext {
     }
 
     fn found(&self, inode: &Inode) -> Result<Found> {
-        let node = match inode.file_type() {
-            inode::FILE => ImageNode::File { len: inode.len },
-            inode::FOLDER => ImageNode::Folder,
-            inode::SYMLINK => ImageNode::Symlink(self.link_target(inode)?),
-            inode::FIFO => ImageNode::Fifo,
-            inode::SOCKET => ImageNode::Socket,
-            inode::CHAR_DEVICE => ImageNode::CharDevice(inode.device()),
-            inode::BLOCK_DEVICE => ImageNode::BlockDevice(inode.device()),
-            other => return Err(damaged(format!("is of the unknown type {other:#x}"))),
-        };
+        let node = inode.node(|| self.link_target(inode))?;
         let metadata = Metadata {
             xattrs: xattr::read(self, inode)?,
             ..inode.metadata()
@@ -136,7 +122,7 @@ impl Ext {
             node,
             id: inode.number,
             links: inode.links,
-            allocated: Some(inode.allocated(self.block_len())),
+            allocated: Some(inode.allocated(self.geometry.block_len)),
         })
     }
 

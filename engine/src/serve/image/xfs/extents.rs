@@ -4,6 +4,7 @@
 
 use crate::error::Result;
 use crate::serve::image::reader::{Stretch, damaged, said, unsupported};
+use crate::serve::image::runs::{self, Blocks, Run};
 use crate::serve::image::xfs::Xfs;
 use crate::serve::image::xfs::block::Seal;
 use crate::serve::image::xfs::inode::{Fork, Form, Inode};
@@ -26,15 +27,6 @@ const SEAL: Seal = Seal {
     owner_at: 56,
     place_at: Some(24),
 };
-
-/// Blocks of a fork that lie together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Run {
-    /// Where; nothing for zeros.
-    pub start: Option<u64>,
-    /// How many, at least 1.
-    pub blocks: u64,
-}
 
 struct Extent {
     logical: u64,
@@ -62,43 +54,14 @@ impl Xfs {
         if inode.is_realtime() {
             return Err(unsupported("has its content on the realtime device"));
         }
-        let end = offset.checked_add(out.len() as u64);
-        if end.is_none_or(|end| end > inode.len) {
-            return Err(damaged("ends too early"));
-        }
-        let (fork, block_len) = (inode.content(), self.geometry.block_len);
-        let mut done = 0;
-        while done < out.len() {
-            let at = offset + done as u64;
-            let (block, within) = (at / block_len, at % block_len);
-            let run = self.run(&fork, block)?;
-            let rest = out.len() - done;
-            let len = run.blocks.saturating_mul(block_len) - within;
-            let len = usize::try_from(len).map_or(rest, |len| len.min(rest));
-            let part = &mut out[done..done + len];
-            match run.start {
-                Some(start) => {
-                    let blocks = (within + len as u64).div_ceil(block_len);
-                    let place = self.geometry.place_of(start, blocks)?;
-                    self.medium.read(place + within, part).map_err(said)?;
-                }
-                None => part.fill(0),
-            }
-            done += len;
-        }
-        Ok(())
+        let fork = inode.content();
+        runs::read(self, inode.len, offset, out, |block| self.run(&fork, block))
     }
 
     /// What the byte at `offset` of a content lies in; what was reserved and never written is a hole.
     pub(super) fn stretch_of(&self, inode: &Inode, offset: u64) -> Result<Stretch> {
-        let block_len = self.geometry.block_len;
-        let block = offset / block_len;
-        let run = self.run(&inode.content(), block)?;
-        let end = block.saturating_add(run.blocks);
-        Ok(Stretch {
-            end: end.saturating_mul(block_len),
-            is_hole: run.start.is_none(),
-        })
+        let (fork, block_len) = (inode.content(), self.geometry.block_len);
+        runs::stretch(block_len, offset, |block| self.run(&fork, block))
     }
 
     /// The run that begins with block `logical` of a fork.
@@ -138,7 +101,7 @@ impl Xfs {
             }
             child = child_for(entries, count, logical, &mut end)?;
         }
-        Ok(zeros(logical, end))
+        Ok(Run::zeros(logical, end))
     }
 
     fn tree_node(&self, block: u64, level: u16, owner: u64) -> Result<Vec<u8>> {
@@ -157,6 +120,18 @@ impl Xfs {
 
     fn tree_header_len(&self) -> usize {
         tree_header_len(self.geometry.has_checksums)
+    }
+}
+
+impl Blocks for Xfs {
+    fn block_len(&self) -> u64 {
+        self.geometry.block_len
+    }
+
+    fn read_run(&self, start: u64, within: u64, out: &mut [u8]) -> Result<()> {
+        let blocks = (within + out.len() as u64).div_ceil(self.geometry.block_len);
+        let place = self.geometry.place_of(start, blocks)?;
+        self.medium.read(place + within, out).map_err(said)
     }
 }
 
@@ -195,26 +170,14 @@ fn run_in(list: &[u8], count: usize, logical: u64, end: u64) -> Result<Run> {
     let next = extents.get(behind).map(|next| Extent::decode(next).logical);
     let end = next.unwrap_or(end).min(end);
     let Some(extent) = behind.checked_sub(1).map(|index| &extents[index]) else {
-        return Ok(zeros(logical, end));
+        return Ok(Run::zeros(logical, end));
     };
     let extent = Extent::decode(extent);
-    let into = logical.saturating_sub(extent.logical);
-    if into >= extent.blocks {
-        return Ok(zeros(logical, end));
-    }
-    // An extent that reaches into the next one makes no sense; it ends where that begins.
-    let blocks = extent.blocks - into;
-    Ok(Run {
-        start: extent.is_written.then_some(extent.start + into),
-        blocks: blocks.min(end.saturating_sub(logical)).max(1),
-    })
-}
-
-fn zeros(logical: u64, end: u64) -> Run {
-    Run {
-        start: None,
-        blocks: end.saturating_sub(logical).max(1),
-    }
+    let run = Run {
+        start: extent.is_written.then_some(extent.start),
+        blocks: extent.blocks,
+    };
+    Ok(run.rest(extent.logical, logical, end))
 }
 
 fn broken() -> crate::error::Error {

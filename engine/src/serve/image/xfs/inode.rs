@@ -4,21 +4,13 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::format::entry::{DeviceNumber, Metadata, Owner, Timestamp};
-use crate::serve::image::reader::damaged;
+use crate::serve::image::modes::{self, FILE};
+use crate::serve::image::reader::{ImageNode, damaged};
 use crate::serve::image::xfs::Xfs;
 use crate::serve::image::xfs::block::Seal;
 use crate::sources::volume::layout::fields::{
     has, u8_at, u16_high_first, u32_high_first, u64_high_first,
 };
-
-pub(super) const FIFO: u16 = 0x1000;
-pub(super) const CHAR_DEVICE: u16 = 0x2000;
-pub(super) const FOLDER: u16 = 0x4000;
-pub(super) const BLOCK_DEVICE: u16 = 0x6000;
-pub(super) const FILE: u16 = 0x8000;
-pub(super) const SYMLINK: u16 = 0xa000;
-pub(super) const SOCKET: u16 = 0xc000;
-const TYPE: u16 = 0xf000;
 
 const FLAG_REALTIME: u16 = 0x1;
 pub(super) const FLAG_2_BIG_TIME: u64 = 0x8;
@@ -118,13 +110,14 @@ impl Inode {
         })
     }
 
-    pub(super) fn file_type(&self) -> u16 {
-        self.mode & TYPE
+    /// What it is; of a link `target` is asked for.
+    pub(super) fn node(&self, target: impl FnOnce() -> Result<Vec<u8>>) -> Result<ImageNode> {
+        modes::node_of(self.mode, self.len, self.device(), target)
     }
 
     /// Its content lies on a device of its own.
     pub(super) fn is_realtime(&self) -> bool {
-        self.file_type() == FILE && self.half(90) & u32::from(FLAG_REALTIME) != 0
+        modes::type_of(self.mode) == FILE && self.half(90) & u32::from(FLAG_REALTIME) != 0
     }
 
     /// Bytes that it takes, as it says.

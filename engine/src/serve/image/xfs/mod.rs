@@ -31,7 +31,7 @@ use crate::error::Result;
 use crate::format::entry::Metadata;
 use crate::serve::image::medium::Medium;
 use crate::serve::image::reader::{
-    At, FileSystemReader, Found, HOLES_BY_ZEROS, ImageNode, Listing, Stretch, damaged, said,
+    At, FileSystemReader, Found, HOLES_BY_ZEROS, Listing, Stretch, damaged, said,
 };
 
 use inode::{Form, Inode};
@@ -76,16 +76,7 @@ impl Xfs {
     }
 
     fn found(&self, inode: &Inode) -> Result<Found> {
-        let node = match inode.file_type() {
-            inode::FILE => ImageNode::File { len: inode.len },
-            inode::FOLDER => ImageNode::Folder,
-            inode::SYMLINK => ImageNode::Symlink(self.link_target(inode)?),
-            inode::FIFO => ImageNode::Fifo,
-            inode::SOCKET => ImageNode::Socket,
-            inode::CHAR_DEVICE => ImageNode::CharDevice(inode.device()),
-            inode::BLOCK_DEVICE => ImageNode::BlockDevice(inode.device()),
-            other => return Err(damaged(format!("is of the unknown type {other:#x}"))),
-        };
+        let node = inode.node(|| self.link_target(inode))?;
         let metadata = Metadata {
             xattrs: xattr::read(self, inode)?,
             ..inode.metadata()
