@@ -75,6 +75,13 @@ pub(super) fn tell_doubt(output: &Output, image: &Image) {
     }
 }
 
+/// Says what a copy of the files does not carry.
+pub(super) fn tell_fidelity(output: &Output, image: &Image) {
+    for sentence in image.fidelity() {
+        output.note(&format!("{}: {sentence}", image.kind()));
+    }
+}
+
 /// `ls` of a file or folder in a volume.
 pub(super) fn ls(
     context: &Context<'_>,
@@ -126,11 +133,7 @@ pub(super) fn restore(
     progress: &Progress<'_>,
 ) -> Result<RestoreReport, Failure> {
     let mut image = Volumes::open(context, repository)?.image_of(snapshot, item)?;
-    for sentence in image.fidelity() {
-        context
-            .output
-            .note(&format!("{}: {sentence}", image.kind()));
-    }
+    tell_fidelity(context.output, &image);
     let report = image::restore(&mut image, &item.path, &args.target, options, progress)?;
     Ok(report)
 }

@@ -9,7 +9,7 @@ use blockstore::repository::snapshots::find;
 use blockstore::serve::image;
 
 use crate::args::ImportArgs;
-use crate::commands::images::Volumes;
+use crate::commands::images::{Volumes, tell_fidelity};
 use crate::commands::{Context, session_options, snapshot, writer};
 use crate::env;
 use crate::exit::{Failure, Outcome};
@@ -24,11 +24,7 @@ pub(super) fn run(context: &Context<'_>, args: &ImportArgs) -> Result<Outcome, F
     let path = [&*args.location.path, b"/"].concat();
     let item = select_item(&taken, &path)?.ok_or_else(|| no_files(&args.location.path))?;
     let mut files = Volumes::open(context, &repository)?.image_of(&taken, &item)?;
-    for sentence in files.fidelity() {
-        context
-            .output
-            .note(&format!("{}: {sentence}", files.kind()));
-    }
+    tell_fidelity(context.output, &files);
     let host = args.host.clone().unwrap_or_else(|| taken.host.clone());
     let options = SnapshotOptions {
         writer: writer(host),
