@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use blockstore_tests::kit::disk::HELLO;
 use blockstore_tests::kit::disk::assert_same_bytes;
 use blockstore_tests::kit::fuse;
-use blockstore_tests::kit::lvm;
+use blockstore_tests::kit::lvm::{self, Group};
 use blockstore_tests::kit::repository::TestRepository;
 use blockstore_tests::kit::tool::run;
 use blockstore_tests::kit::workspace::Workspace;
@@ -14,13 +14,16 @@ use blockstore_tests::kit::workspace::Workspace;
 use crate::mounted::mounted;
 use crate::mounted::names;
 
+/// A volume group, where there is something to mount it with.
+fn ground() -> Option<(Workspace, Group)> {
+    let workspace = fuse::is_there().then(Workspace::new)?;
+    let group = lvm::group(&workspace)?;
+    Some((workspace, group))
+}
+
 #[test]
 fn i1_logical_volumes_and_their_files_are_shown_behind_each_disk_of_the_group() {
-    if !fuse::is_there() {
-        return;
-    }
-    let workspace = Workspace::new();
-    let Some(group) = lvm::group(&workspace) else {
+    let Some((workspace, group)) = ground() else {
         return;
     };
     let repository = TestRepository::init(&workspace);
@@ -54,11 +57,7 @@ fn i1_logical_volumes_and_their_files_are_shown_behind_each_disk_of_the_group() 
 
 #[test]
 fn i3_i10_damaged_metadata_costs_the_folder_of_its_disk_and_is_told() {
-    if !fuse::is_there() {
-        return;
-    }
-    let workspace = Workspace::new();
-    let Some(group) = lvm::group(&workspace) else {
+    let Some((workspace, group)) = ground() else {
         return;
     };
     // The header of the metadata, behind the label: its checksum is wrong now.
@@ -82,11 +81,7 @@ fn i3_i10_damaged_metadata_costs_the_folder_of_its_disk_and_is_told() {
 
 #[test]
 fn a_group_of_which_a_disk_is_not_there_says_so_in_the_place_of_its_volumes() {
-    if !fuse::is_there() {
-        return;
-    }
-    let workspace = Workspace::new();
-    let Some(group) = lvm::group(&workspace) else {
+    let Some((workspace, group)) = ground() else {
         return;
     };
     let repository = TestRepository::init(&workspace);
