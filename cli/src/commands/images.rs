@@ -75,11 +75,12 @@ pub(super) fn tell_doubt(output: &Output, image: &Image) {
     }
 }
 
-/// Says what a copy of the files does not carry.
+/// Says what a copy of the files does not carry, and why they might not be what a mount would show.
 pub(super) fn tell_fidelity(output: &Output, image: &Image) {
     for sentence in image.fidelity() {
         output.note(&format!("{}: {sentence}", image.kind()));
     }
+    tell_doubt(output, image);
 }
 
 /// `ls` of a file or folder in a volume.

@@ -87,12 +87,10 @@ impl Image {
         &self.name
     }
 
-    /// What a copy of the files does not carry, each as a sentence for the user, and [`Self::doubt`].
+    /// What a copy of the files does not carry, each as a sentence for the user.
     pub fn fidelity(&self) -> Vec<&'static str> {
         let reader = self.reader.as_ref();
-        let mut sentences = reader.map_or_else(Vec::new, |reader| reader.fidelity());
-        sentences.extend(self.doubt());
-        sentences
+        reader.map_or_else(Vec::new, |reader| reader.fidelity())
     }
 
     /// Why a mount of the same bytes might show something else, as a sentence for the user.
