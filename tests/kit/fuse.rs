@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -40,6 +41,12 @@ pub fn is_there() -> bool {
         skipped("mounts", "there is no /dev/fuse");
     }
     is_there
+}
+
+/// True where not only root may ask for mounts: by default everybody, on some machines nobody else.
+pub fn is_for_all() -> bool {
+    let device = Path::new("/dev/fuse").metadata();
+    device.is_ok_and(|device| device.mode() & 0o6 == 0o6)
 }
 
 /// A mounted snapshot, or all; unmounted when dropped. Make it before what uses it, and after its

@@ -169,7 +169,7 @@ fn everything_belongs_to_whom_it_is_said_to_and_nobody_else_may_look() {
 }
 
 #[test]
-fn who_is_not_root_mounts_with_the_helper_program() {
+fn who_is_not_root_mounts_with_the_helper_program_or_is_told_what_keeps_it_from_that() {
     if !fuse::is_there() || !is_root() || installed("fusermount3").is_none() {
         return;
     }
@@ -183,6 +183,11 @@ fn who_is_not_root_mounts_with_the_helper_program() {
     let point = point(&workspace);
     give_away(&point, NOBODY, NOBODY).unwrap();
     let nobody = repository.clone().as_nobody(&workspace);
+    if !fuse::is_for_all() {
+        let refused = nobody.run("mount", &[&"--no-cache", &taken.id, &point]);
+        refused.expect_code(1).expect_text("chmod 666 /dev/fuse");
+        return;
+    }
     let mount = Snapshots::mount(&nobody, &[&"--no-cache", &taken.id], &point);
     let read = cat_as_nobody(&mount.path().join("file"));
     assert_eq!(read.expect_code(0).stdout, "content");

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use rustix::fs::Access;
 use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -53,15 +54,18 @@ pub(super) fn check(path: &Path) -> Result<()> {
 }
 
 fn device(path: &Path) -> Result<()> {
-    match point::at(path) {
-        Ok(_) => Ok(()),
-        Err(_) => {
-            let detail =
-                "is not there; load the module (modprobe fuse), or give the container this device";
-            let place = Place::Path(path.to_owned());
-            Err(Error::new(ErrorKind::NotFound, place, detail))
-        }
-    }
+    let (kind, detail) = match rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK) {
+        Ok(()) => return Ok(()),
+        Err(Errno::ACCESS) => (
+            ErrorKind::Io,
+            "may not be opened by this user; mount as root, or let users mount: chmod 666 /dev/fuse",
+        ),
+        Err(_) => (
+            ErrorKind::NotFound,
+            "is not there; load the module (modprobe fuse), or give the container this device",
+        ),
+    };
+    Err(Error::new(kind, Place::Path(path.to_owned()), detail))
 }
 
 /// True if a file system of a program is mounted right there. Where the kernel does not say, the
