@@ -95,6 +95,10 @@ impl Decompressor {
         context
             .set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))
             .expect("zstd takes every window from 1 KiB to 2 GiB");
+        // What is decoded in parts is decoded where it is wanted, without a copy in between.
+        context
+            .set_parameter(DParameter::StableOutBuffer(true))
+            .expect("zstd knows an output that stays in its place");
         Self { context }
     }
 
