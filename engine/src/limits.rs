@@ -25,6 +25,9 @@ pub const CHUNK_LEN_LIMIT: u32 = 16 * 1024 * 1024;
 /// A frame of data is closed once its plaintext reaches this. Larger frames compress better,
 /// smaller ones make a random read cheaper; `benches/TUNING.md` has the measurement.
 pub const FRAME_LEN_TARGET: usize = MIB;
+/// The same of contents that are too long to be read at once, volumes above all: of these a few
+/// bytes are wanted somewhere in the middle, and half of a frame is decoded for them.
+pub const LONG_FRAME_LEN_TARGET: usize = 640 * KIB;
 /// The same of pages: they hardly compress, and are looked up one by one.
 pub const META_FRAME_LEN_TARGET: usize = 256 * KIB;
 /// Longest plaintext of a frame that a reader accepts: part of the format, whatever the targets.

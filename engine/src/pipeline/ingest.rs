@@ -279,11 +279,55 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::repository::session::Writer;
+    use crate::format::entry::{Extent, ExtentKind};
+    use crate::limits::{FRAME_LEN_TARGET, LONG_FRAME_LEN_TARGET, MIB};
+    use crate::pipeline::{ReadAt, submit_run};
+    use crate::repository::session::{SessionOptions, Writer};
     use crate::storage::memory::MemoryBackend;
-    use crate::testing::sample_repository::{self, small_frames};
+    use crate::testing::random::Random;
+    use crate::testing::sample_repository::{self, InMemory, SampleTree, small_frames};
 
     const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// The longest frame of what `store` stores.
+    fn longest_frame(store: impl FnOnce(&Ingest<'_>) -> Result<Vec<Extent>>) -> usize {
+        let backend = Arc::new(MemoryBackend::new());
+        let repository = sample_repository::create(backend.clone());
+        let mut extents = Vec::new();
+        sample_repository::commit_with(&repository, SessionOptions::default(), |ingest| {
+            extents = store(ingest)?;
+            let root = SampleTree::single_file(Vec::new());
+            Ok(vec![sample_repository::store_root(ingest, "root", &root)?])
+        });
+        let repository = sample_repository::open(backend);
+        let index = repository.index().unwrap();
+        let lens = extents.iter().map(|extent| match extent.kind {
+            ExtentKind::Chunk(id) => index.locate(&id).next().unwrap().frame.plain_len,
+            _ => 0,
+        });
+        lens.max().unwrap_or_default() as usize
+    }
+
+    #[test]
+    fn a_content_that_is_too_long_to_be_read_at_once_is_kept_in_shorter_frames() {
+        let bytes = Arc::new(Random::new(1).bytes(6 * MIB));
+        let short = longest_frame(|ingest| sample_repository::store_bytes(ingest, &bytes));
+        let long = longest_frame(|ingest| {
+            let (mut extents, mut tickets) = (Vec::new(), Vec::new());
+            let (reader, len) = (InMemory(Arc::clone(&bytes)), bytes.len() as u64);
+            let reader: Arc<dyn ReadAt> = Arc::new(reader);
+            submit_run(ingest, &reader, 0..len, |ticket| {
+                tickets.push(ticket);
+                Ok(())
+            })?;
+            for ticket in tickets {
+                extents.extend(ticket.wait()?.unwrap());
+            }
+            Ok(extents)
+        });
+        assert!((LONG_FRAME_LEN_TARGET + 1..=FRAME_LEN_TARGET).contains(&short));
+        assert!((LONG_FRAME_LEN_TARGET / 2..=LONG_FRAME_LEN_TARGET).contains(&long));
+    }
 
     #[test]
     fn a_body_that_panics_leaves_no_thread_that_waits_for_it() {

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use crate::error::Result;
 use crate::format::entry::{Content, Extent, ExtentKind};
+use crate::limits::FRAME_LEN_TARGET;
 use crate::pipeline::ingest::{Ingest, Ticket};
 use crate::pipeline::worker::push_extent;
 use crate::repository::manifest::builder::PageStore;
@@ -114,7 +115,7 @@ impl<'c> Stream<'c> {
             worker.count_read(piece.len() as u64);
             let (mut extents, mut start) = (Vec::with_capacity(cuts.len()), 0);
             for cut in cuts {
-                let kind = worker.store_chunk(&piece[start..cut])?;
+                let kind = worker.store_chunk(&piece[start..cut], FRAME_LEN_TARGET)?;
                 push_extent(&mut extents, (cut - start) as u64, kind);
                 start = cut;
             }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::error::{Error, Result};
 use crate::format::entry::{Extent, ExtentKind};
+use crate::limits::{FRAME_LEN_TARGET, LONG_FRAME_LEN_TARGET};
 use crate::observe::{Counter, Observer};
 use crate::pipeline::budget::Budget;
 use crate::pipeline::ingest::Sums;
@@ -121,7 +122,7 @@ impl<'s> Worker<'s> {
             let found = self.fill(reader, segment, false)?;
             self.cuts.clear();
             self.cuts.extend(self.chunker.cuts(&self.buffer[..found]));
-            self.store_cuts(0, &mut extents)?;
+            self.store_cuts(0, FRAME_LEN_TARGET, &mut extents)?;
             at = run.start + found as u64;
             if found < (run.end - run.start) as usize {
                 return Ok(extents); // the file became shorter while it was read
@@ -157,7 +158,7 @@ impl<'s> Worker<'s> {
             .select(candidates, from, wanted.min(found), found, at_end, cuts);
         next(segment.start + behind as u64);
         let mut extents = Vec::with_capacity(self.cuts.len());
-        self.store_cuts(from, &mut extents)?;
+        self.store_cuts(from, LONG_FRAME_LEN_TARGET, &mut extents)?;
         Ok(extents)
     }
 
@@ -187,9 +188,10 @@ impl<'s> Worker<'s> {
         self.observer.count(Counter::BytesRead, len);
     }
 
-    /// Stores a chunk, if it is new, and gives what an extent says of it.
-    pub(super) fn store_chunk(&mut self, chunk: &[u8]) -> Result<ExtentKind> {
-        self.chunks.store(chunk)
+    /// Stores a chunk, if it is new, in a frame of about this length, and gives what an extent says
+    /// of it.
+    pub(super) fn store_chunk(&mut self, chunk: &[u8], frame_len: usize) -> Result<ExtentKind> {
+        self.chunks.store(chunk, frame_len)
     }
 
     /// How many bytes a segment needs: itself, and one longest chunk behind it.
@@ -226,12 +228,17 @@ impl<'s> Worker<'s> {
     }
 
     /// Hashes and stores the chunks that end at `cuts`, the first of which begins at `start`.
-    fn store_cuts(&mut self, mut start: usize, extents: &mut Vec<Extent>) -> Result<()> {
+    fn store_cuts(
+        &mut self,
+        mut start: usize,
+        frame_len: usize,
+        extents: &mut Vec<Extent>,
+    ) -> Result<()> {
         for &cut in &self.cuts {
             let chunk = &self.buffer[start..cut];
             let len = chunk.len() as u64;
             start = cut;
-            let kind = self.chunks.store(chunk)?;
+            let kind = self.chunks.store(chunk, frame_len)?;
             push_extent(extents, len, kind);
         }
         Ok(())
@@ -239,11 +246,12 @@ impl<'s> Worker<'s> {
 }
 
 impl ChunkStore<'_> {
-    fn store(&mut self, chunk: &[u8]) -> Result<ExtentKind> {
+    fn store(&mut self, chunk: &[u8], frame_len: usize) -> Result<ExtentKind> {
         if is_zero(chunk) {
             return Ok(ExtentKind::Zero);
         }
         let id = self.id_key.id_of(chunk);
+        self.frames.aim(frame_len);
         if self.frames.store(id, chunk)? {
             self.sums.new_chunks.fetch_add(1, Ordering::Relaxed);
             let len = chunk.len() as u64;

@@ -19,6 +19,8 @@ pub struct FrameWriter<'s> {
     class: PackClass,
     /// A frame is closed once its plaintext reaches this, bytes.
     target: usize,
+    /// What [`Self::aim`] may ask for at most.
+    target_max: usize,
     plain: Vec<u8>,
     chunks: Vec<TableChunk>,
     compressor: Compressor,
@@ -50,6 +52,7 @@ impl<'s> FrameWriter<'s> {
             session,
             class,
             target,
+            target_max: target,
             plain: Vec::with_capacity(target),
             chunks: Vec::new(),
             compressor: Compressor::new(level),
@@ -61,6 +64,12 @@ impl<'s> FrameWriter<'s> {
     /// The key that makes ids of this class.
     pub(crate) fn id_key(&self) -> &'s IdKey {
         self.session.id_key(self.class)
+    }
+
+    /// From now on a frame is closed once its plaintext reaches `target`, bytes, or what the session
+    /// says, if that is less.
+    pub(crate) fn aim(&mut self, target: usize) {
+        self.target = target.min(self.target_max);
     }
 
     /// Stores `bytes` under `id`, unless the repository or this session has them already.

@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::format::entry::{Content, ExtentKind};
 use crate::format::id::ChunkId;
 use crate::format::name::PackClass;
+use crate::limits::MIB;
 use crate::repository::Repository;
 use crate::repository::chunks::{ChunkPlace, ChunkReader, FrameRef};
 use crate::repository::index::is_missing_or_damaged;
@@ -23,6 +24,10 @@ use crate::serve::pages::{About, Pages};
 /// Parts that the memory is divided into: eight for frames, two of which at most are read ahead of
 /// one view, one for pages, one for the frames that pages are in; the rest is for who serves.
 const SHARES: usize = 16;
+
+/// A view reads no further ahead, bytes: so what was read ahead is still in a processor's cache when
+/// it is asked for.
+const AHEAD_LEN_MAX: u64 = 8 * MIB as u64;
 
 /// Opened frames and decoded pages of one repository.
 pub(super) struct Shelf {
@@ -57,7 +62,7 @@ impl Shelf {
             frames: Frames::new(8 * share),
             pages: Pages::new(share),
             losses: Losses::default(),
-            ahead_len: 2 * share as u64,
+            ahead_len: (2 * share as u64).min(AHEAD_LEN_MAX),
         })
     }
 

@@ -398,7 +398,8 @@ fn ingest_bytes(worker: &mut Worker<'_>, reader: &InMemory) -> Result<Vec<Extent
         })
 }
 
-struct InMemory(Arc<Vec<u8>>);
+/// A content that is there.
+pub(crate) struct InMemory(pub(crate) Arc<Vec<u8>>);
 
 impl ReadAt for InMemory {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::format::entry::{Extent, ExtentKind};
+use crate::limits::LONG_FRAME_LEN_TARGET;
 use crate::pipeline::volume::VolumeReader;
 use crate::pipeline::volume::block::{BlockIo, BlockTask, build_block, window_len};
 use crate::pipeline::volume::rules::{Cutter, VolumeRules};
@@ -49,6 +50,6 @@ impl BlockIo for WorkerIo<'_, '_> {
     }
 
     fn store(&mut self, chunk: &[u8]) -> Result<ExtentKind> {
-        self.worker.store_chunk(chunk)
+        self.worker.store_chunk(chunk, LONG_FRAME_LEN_TARGET)
     }
 }
