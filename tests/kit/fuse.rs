@@ -97,6 +97,17 @@ impl Snapshots {
         tasks.read_dir().expect("the program runs").count()
     }
 
+    /// Calls by which the program has read until now: one for each question of the kernel, and a few.
+    pub fn reads(&self) -> u64 {
+        let path = Path::new("/proc")
+            .join(self.child.id().to_string())
+            .join("io");
+        let io = std::fs::read_to_string(path).expect("the program runs");
+        let mut lines = io.lines().filter_map(|line| line.strip_prefix("syscr: "));
+        let count = lines.next().expect("the kernel counts");
+        count.parse().expect("it is a number")
+    }
+
     /// Sends a signal to the program.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id() as i32).expect("a process has a number");

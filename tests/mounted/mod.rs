@@ -4,6 +4,7 @@
 //! Defends I1 (what is read is what was captured, bit for bit), I3 (no wrong bytes), I9 and I10 (what
 //! cannot be read fails there, and is named).
 
+mod ahead;
 mod all;
 mod damage;
 mod folders;

@@ -80,6 +80,12 @@ pub trait Files: Send + Sync {
     /// As for all calls; what of the bytes is lost, reading tells.
     fn content(&self, number: u64) -> Result<Arc<dyn View>>;
 
+    /// True if the children of a folder have numbers one behind another, in the order of its listing,
+    /// each [`Child::next`] being the number of the next; but for files of several names.
+    fn is_in_order(&self) -> bool {
+        false
+    }
+
     /// How people know the node, raw bytes.
     fn path(&self, number: u64) -> Vec<u8>;
 

@@ -342,6 +342,10 @@ impl Files for FolderView {
         }
     }
 
+    fn is_in_order(&self) -> bool {
+        true
+    }
+
     fn path(&self, number: u64) -> Vec<u8> {
         match self.item(number) {
             Ok(item) => walk::absolute_path(&self.root, &item.path()),

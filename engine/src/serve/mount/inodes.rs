@@ -121,6 +121,11 @@ impl Node {
         inode(self.tree, self.number)
     }
 
+    /// The inode number of another node of its tree.
+    pub(super) fn inode_of(&self, number: u64) -> u64 {
+        inode(self.tree, number)
+    }
+
     /// The inode number of the folder that this folder is in.
     pub(super) fn parent(&self) -> Result<u64> {
         match self.number {

@@ -7,6 +7,7 @@
 //! attr       attributes in its terms
 //! inodes     inode numbers: a tree and a number in it
 //! opened     views that are in use, and buffers to read into
+//! ahead      the next files, given to the kernel before it asks
 //! ```
 //! A snapshot never changes, so the kernel is told to keep what it was told: names, attributes, pages
 //! of content and of folders. What is asked twice was let go of in between.
@@ -15,6 +16,7 @@
 //! Deliberately absent: threads of our own (those of `fuser` read requests, and a file system inside a
 //! volume has one of `pipeline`), and any writing.
 
+mod ahead;
 mod attr;
 mod ground;
 mod inodes;
@@ -236,9 +238,11 @@ struct Attached<'p> {
 
 impl<'p> Attached<'p> {
     fn new(session: Session, point: &'p Path, options: &MountOptions) -> Result<Self> {
+        let (ahead, inodes) = session.ahead();
         let session = fuser::Session::new(session, point, &options.config());
         let session = session.and_then(fuser::Session::spawn);
         let session = session.map_err(|error| ground::not_mounted(point, error))?;
+        ahead.start(&inodes, session.notifier())?;
         Ok(Self { session, point })
     }
 

@@ -6,6 +6,7 @@
 use std::error::Error as _;
 use std::ffi::OsStr;
 use std::io;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::format::snapshot::Snapshot;
 use crate::limits::NAME_LEN_LIMIT;
 use crate::serve::files::{self, Attributes, Child, Files};
 use crate::serve::mount::MountOptions;
+use crate::serve::mount::ahead::Ahead;
 use crate::serve::mount::attr;
 use crate::serve::mount::inodes::{Inodes, Node};
 use crate::serve::mount::opened::Opened;
@@ -43,7 +45,9 @@ const SEEK_HOLE: i32 = 4;
 
 /// One mount, as the kernel sees it.
 pub(super) struct Session {
-    inodes: Inodes,
+    inodes: Arc<Inodes>,
+    /// Files that will be asked for next.
+    ahead: Arc<Ahead>,
     options: MountOptions,
     totals: Totals,
     opened: Opened,
@@ -82,7 +86,8 @@ impl Session {
     ) -> Self {
         let is_fixed = files.is_fixed();
         Self {
-            inodes: Inodes::new(files),
+            inodes: Arc::new(Inodes::new(files)),
+            ahead: Arc::default(),
             options,
             totals,
             opened: Opened::default(),
@@ -91,6 +96,11 @@ impl Session {
             without_open: false,
             without_opendir: false,
         }
+    }
+
+    /// What reads ahead for it, once there is a mount.
+    pub(super) fn ahead(&self) -> (Arc<Ahead>, Arc<Inodes>) {
+        (Arc::clone(&self.ahead), Arc::clone(&self.inodes))
     }
 
     /// The error number for an error of an inode; tells those that are a loss.
@@ -171,6 +181,8 @@ impl Session {
         }
         let ttl = self.ttl(&node);
         let position = offset.saturating_sub(DOTS);
+        let is_in_order = node.files.is_in_order();
+        let mut listed: Option<Range<u64>> = None;
         let mut each = |child: &Child<'_>| {
             let inode = match self.inodes.inode_in(&node, child.number) {
                 Ok(inode) => inode,
@@ -180,6 +192,11 @@ impl Session {
                 }
             };
             given += 1;
+            if is_in_order {
+                let place = node.inode_of(child.next.saturating_sub(1));
+                let first = listed.as_ref().map_or(place, |listed| listed.start);
+                listed = Some(first..place + 1);
+            }
             add(&Listed {
                 name: child.name,
                 next: child.next + DOTS,
@@ -188,8 +205,11 @@ impl Session {
                 ttl: if child.is_final { ttl } else { Duration::ZERO },
             })
         };
-        let listed = node.files.children(node.number, position, &mut each);
-        match failed.map_or(listed, Err) {
+        let result = node.files.children(node.number, position, &mut each);
+        if let Some(listed) = listed {
+            self.ahead.listed(listed);
+        }
+        match failed.map_or(result, Err) {
             Err(error) if given == 0 => Err(error),
             _ => Ok(()),
         }
@@ -336,6 +356,9 @@ impl Filesystem for Session {
             Ok(view) => view,
             Err(error) => return reply.error(self.errno(inode, &error)),
         };
+        if offset == 0 {
+            self.ahead.read(inode.0);
+        }
         // Fewer bytes than were asked for mean the end to the kernel: a part is never given.
         let len = view.len().saturating_sub(offset).min(size.into()) as usize;
         if len == 0 {

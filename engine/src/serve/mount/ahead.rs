@@ -1,0 +1,273 @@
+//! Files that are read one after another, as `tar`, `cp -r` and `grep -r` read them: the next are put
+//! into the kernel's cache before it asks.
+//!
+//! To ask and to answer takes two switches between processes, which for a small file is more than all
+//! else. So once the files of folders that were listed are read in their order, a thread reads on and
+//! gives the kernel what it will ask for, and it does not ask. What of a folder was listed is what the
+//! kernel knows of it: it takes nothing else.
+//!
+//! Who reads what was given is not seen here any more; so one file in some dozens is left out, and
+//! whoever asks for that has come so far.
+//!
+//! What is given is read as for a reader, every byte verified. Deliberately absent: any error. What
+//! cannot be read is left to who asks, and told then.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use fuser::{INodeNo, Notifier};
+use parking_lot::Mutex;
+
+use crate::error::Result;
+use crate::limits::KIB;
+use crate::pipeline::pool::Pool;
+use crate::serve::mount::inodes::Inodes;
+
+/// Files that are read in order before the next are taken for granted.
+const IN_ORDER_MIN: u32 = 4;
+/// How far ahead of the file that is read, files.
+const FILES_AHEAD: u64 = 64;
+/// Longer files are left to the kernel, which reads ahead in them.
+const LEN_MAX: u64 = 128 * KIB as u64;
+/// Listings that are remembered: of the folders that one is in, and of their neighbours.
+const LISTINGS_MAX: usize = 32;
+/// Runs that wait for the thread; more are not given.
+const QUEUE_LEN: usize = 4;
+
+/// What is read in order, and what of it was given to the kernel.
+#[derive(Default)]
+pub(super) struct Ahead {
+    walk: Mutex<Walk>,
+    /// The file that was asked for last.
+    reached: Arc<AtomicU64>,
+    pool: OnceLock<Pool<Run>>,
+}
+
+#[derive(Default)]
+struct Walk {
+    /// Those that were listed last at the end.
+    listings: VecDeque<Listing>,
+    /// Files that were read in order, without one that was not.
+    in_order: u32,
+}
+
+/// Neighbours of one folder, as they were listed.
+struct Listing {
+    inodes: Range<u64>,
+    /// The one that was read last.
+    last: u64,
+    /// Those before it were given.
+    given: u64,
+}
+
+/// Files to be given to the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Run {
+    inodes: Range<u64>,
+    /// Left out, to see who comes to it.
+    mark: u64,
+}
+
+impl Ahead {
+    /// From now on files are given to the kernel.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub(super) fn start(&self, inodes: &Arc<Inodes>, notifier: Notifier) -> Result<()> {
+        let (inodes, reached) = (Arc::clone(inodes), Arc::clone(&self.reached));
+        let notifier = Arc::new(notifier);
+        let work = move |run: Run| {
+            let mut buffer = Vec::new();
+            for inode in run.inodes.clone() {
+                if run.is_wanted(inode, reached.load(Ordering::Relaxed)) {
+                    give(&inodes, inode, &notifier, &mut buffer);
+                }
+            }
+        };
+        let pool = Pool::start(1, QUEUE_LEN, work)?;
+        let _ = self.pool.set(pool);
+        Ok(())
+    }
+
+    /// These were listed, and the kernel knows them now.
+    pub(super) fn listed(&self, inodes: Range<u64>) {
+        self.walk.lock().listed(inodes);
+    }
+
+    /// A file is read from its first byte.
+    pub(super) fn read(&self, inode: u64) {
+        self.reached.store(inode, Ordering::Relaxed);
+        let run = self.walk.lock().read(inode);
+        if let (Some(run), Some(pool)) = (run, self.pool.get()) {
+            pool.offer(run);
+        }
+    }
+}
+
+impl Run {
+    /// True if `inode` is to be given while `reached` was asked for last.
+    fn is_wanted(&self, inode: u64, reached: u64) -> bool {
+        let is_passed = self.inodes.contains(&reached) && inode <= reached;
+        inode != self.mark && !is_passed
+    }
+}
+
+/// Gives the kernel all of a file, if it is one, and short.
+fn give(inodes: &Inodes, inode: u64, notifier: &Notifier, buffer: &mut Vec<u8>) {
+    let content = inodes
+        .node(inode)
+        .and_then(|node| node.files.content(node.number));
+    let Some(view) = content
+        .ok()
+        .filter(|view| (1..=LEN_MAX).contains(&view.len()))
+    else {
+        return;
+    };
+    buffer.resize(view.len() as usize, 0);
+    if view.read_at(0, buffer).is_ok() {
+        // Where the kernel does not take it, it asks.
+        let _ = notifier.store(INodeNo(inode), 0, buffer);
+    }
+}
+
+impl Walk {
+    fn listed(&mut self, inodes: Range<u64>) {
+        let known = self
+            .listings
+            .iter()
+            .position(|one| one.inodes.contains(&inodes.start) || one.inodes.end == inodes.start);
+        let listing = match known.and_then(|index| self.listings.remove(index)) {
+            Some(known) => Listing {
+                inodes: known.inodes.start..known.inodes.end.max(inodes.end),
+                ..known
+            },
+            None => Listing {
+                last: 0,
+                given: inodes.start,
+                inodes,
+            },
+        };
+        if self.listings.len() == LISTINGS_MAX {
+            self.listings.pop_front();
+        }
+        self.listings.push_back(listing);
+    }
+
+    /// Notes that a file is read, and says what is to be given after it.
+    fn read(&mut self, inode: u64) -> Option<Run> {
+        let listing = self.listings.iter_mut().rev();
+        let mut listing = listing.filter(|one| one.inodes.contains(&inode));
+        let Some(listing) = listing.next().filter(|one| one.last < inode) else {
+            self.in_order = 0;
+            return None;
+        };
+        listing.last = inode;
+        self.in_order = self.in_order.saturating_add(1);
+        let from = listing.given.max(inode + 1);
+        let to = listing.inodes.end.min(inode + 1 + FILES_AHEAD);
+        // In steps: what is given one by one is given too late.
+        let is_due = to == listing.inodes.end || to >= from + FILES_AHEAD / 2;
+        if self.in_order < IN_ORDER_MIN || from >= to || !is_due {
+            return None;
+        }
+        listing.given = to;
+        let mark = if to == listing.inodes.end {
+            to
+        } else {
+            to - FILES_AHEAD / 2
+        };
+        Some(Run {
+            inodes: from..to,
+            mark,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs that are given while the files `read` are asked for.
+    fn runs(walk: &mut Walk, read: impl IntoIterator<Item = u64>) -> Vec<Run> {
+        read.into_iter()
+            .filter_map(|inode| walk.read(inode))
+            .collect()
+    }
+
+    fn run(inodes: Range<u64>, mark: u64) -> Run {
+        Run { inodes, mark }
+    }
+
+    #[test]
+    fn files_that_are_read_in_order_are_given_in_steps_with_one_left_out() {
+        let mut walk = Walk::default();
+        walk.listed(100..1_000);
+        assert_eq!(runs(&mut walk, 100..103), []);
+        assert_eq!(runs(&mut walk, [103]), [run(104..168, 136)]);
+        assert_eq!(
+            runs(&mut walk, 104..136),
+            [],
+            "who is as fast as the thread"
+        );
+        assert_eq!(runs(&mut walk, [136]), [run(168..201, 169)]);
+        assert_eq!(runs(&mut walk, [169]), [run(201..234, 202)]);
+    }
+
+    #[test]
+    fn what_is_left_out_or_passed_by_the_reader_is_not_given() {
+        let run = run(10..20, 15);
+        let given = |reached| -> Vec<u64> {
+            let wanted = run.inodes.clone();
+            wanted
+                .filter(|inode| run.is_wanted(*inode, reached))
+                .collect()
+        };
+        let all = [10, 11, 12, 13, 14, 16, 17, 18, 19];
+        assert_eq!(given(9), all);
+        assert_eq!(given(13), all[4..]);
+        assert_eq!(given(20), all, "who reads elsewhere may come back");
+    }
+
+    #[test]
+    fn the_end_of_a_listing_is_given_whole_and_nothing_behind_it() {
+        let mut walk = Walk::default();
+        walk.listed(10..20);
+        walk.listed(50..53);
+        assert_eq!(runs(&mut walk, 10..14), [run(14..20, 20)]);
+        assert_eq!(runs(&mut walk, [50]), [run(51..53, 53)], "the next folder");
+        assert_eq!(runs(&mut walk, [51, 52, 19, 20]), []);
+    }
+
+    #[test]
+    fn a_folder_that_is_listed_in_parts_is_one_listing() {
+        let mut walk = Walk::default();
+        walk.listed(10..20);
+        assert_eq!(runs(&mut walk, 10..14).len(), 1);
+        walk.listed(20..40);
+        walk.listed(10..20);
+        assert_eq!(runs(&mut walk, 14..16), [run(20..40, 40)]);
+    }
+
+    #[test]
+    fn nothing_is_given_to_who_reads_here_and_there() {
+        let mut walk = Walk::default();
+        walk.listed(100..1_000);
+        for inode in [100, 300, 301, 200, 400, 401, 402, 90, 403, 404, 405, 405] {
+            assert_eq!(walk.read(inode), None, "{inode}");
+        }
+    }
+
+    #[test]
+    fn listings_that_were_used_last_are_remembered() {
+        let mut walk = Walk::default();
+        for folder in 0..2 * LISTINGS_MAX as u64 {
+            walk.listed(folder * 100..folder * 100 + 50);
+        }
+        assert_eq!(walk.listings.len(), LISTINGS_MAX);
+        assert_eq!(runs(&mut walk, 0..10), []);
+        let last = (2 * LISTINGS_MAX as u64 - 1) * 100;
+        assert_eq!(runs(&mut walk, last..last + 10).len(), 1);
+    }
+}

@@ -1,0 +1,66 @@
+//! Files that are read one after another: the kernel has the next before it is asked for them.
+
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use blockstore_tests::kit::fuse;
+use blockstore_tests::kit::fuse::Snapshots;
+use blockstore_tests::kit::repository::TestRepository;
+use blockstore_tests::kit::workspace::Workspace;
+
+use crate::mounted::mounted;
+
+const FOLDERS: usize = 20;
+const FILES: usize = 60;
+/// What it takes to read on, on a busy machine: tried anew in each folder.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+fn content(folder: usize, file: usize) -> String {
+    format!("{folder}, {file}; ").repeat(1 + (file * 37) % 400)
+}
+
+/// Reads these files of a folder; gives how often the program was asked meanwhile.
+#[track_caller]
+fn read(mount: &Snapshots, top: &Path, folder: usize, files: std::ops::Range<usize>) -> u64 {
+    let before = mount.reads();
+    for file in files {
+        let path = top.join(format!("{folder:02}/{file:02}"));
+        let found = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(found, content(folder, file), "{path:?}");
+    }
+    mount.reads() - before
+}
+
+#[test]
+fn i1_files_that_are_read_in_order_come_from_the_kernel_and_are_what_was_captured() {
+    if !fuse::is_there() {
+        return;
+    }
+    let workspace = Workspace::new();
+    for folder in 0..FOLDERS {
+        for file in 0..FILES {
+            let name = format!("source/{folder:02}/{file:02}");
+            workspace.file(&name, content(folder, file));
+        }
+    }
+    let repository = TestRepository::init(&workspace);
+    let taken = repository.snapshot(&[&workspace.join("source")]);
+    let mount = mounted(&workspace, &repository, &taken);
+    let top = mount.path();
+    let is_given = |folder: usize| {
+        let names = top.join(format!("{folder:02}")).read_dir().unwrap();
+        assert_eq!(names.count(), FILES);
+        // That this file is there is asked once, for the number of its names.
+        top.join(format!("{folder:02}/00")).metadata().unwrap();
+        read(&mount, top, folder, 0..5);
+        sleep(PATIENCE);
+        read(&mount, top, folder, 6..FILES) < FILES as u64 / 4
+    };
+    let given = (0..FOLDERS).find(|folder| is_given(*folder));
+    assert!(given.is_some(), "the program was asked for nearly all");
+    for folder in 0..FOLDERS {
+        read(&mount, top, folder, 0..FILES);
+    }
+    mount.end().expect_code(0);
+}
