@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use rustix::fs::Access;
+
 /// What is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Point {
@@ -27,4 +29,12 @@ pub(crate) fn at(path: &Path) -> io::Result<Point> {
         None => true,
     };
     Ok(Point::Folder { is_empty })
+}
+
+/// Whether this user may open what is at `path` for reading and writing.
+pub(crate) fn may_be_used(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::access(
+        path,
+        Access::READ_OK | Access::WRITE_OK,
+    )?)
 }

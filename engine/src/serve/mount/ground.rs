@@ -3,7 +3,6 @@
 use std::io;
 use std::path::Path;
 
-use rustix::fs::Access;
 use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -54,9 +53,9 @@ pub(super) fn check(path: &Path) -> Result<()> {
 }
 
 fn device(path: &Path) -> Result<()> {
-    let (kind, detail) = match rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK) {
+    let (kind, detail) = match point::may_be_used(path) {
         Ok(()) => return Ok(()),
-        Err(Errno::ACCESS) => (
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => (
             ErrorKind::Io,
             "may not be opened by this user; mount as root, or let users mount: chmod 666 /dev/fuse",
         ),
