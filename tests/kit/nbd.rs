@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct NbdServer {
     process: Child,
     socket: PathBuf,
+    /// There once it takes connections, which is after its socket.
+    ready: PathBuf,
 }
 
 impl NbdServer {
@@ -27,17 +29,24 @@ impl NbdServer {
     pub fn start(workspace: &Workspace, name: &str, words: &[&dyn AsRef<OsStr>]) -> Option<Self> {
         installed("nbdkit")?;
         let socket = workspace.join(&format!("{name}.socket"));
+        let ready = workspace.join(&format!("{name}.pid"));
         let process = Command::new("nbdkit")
             .args(["--foreground", "--exit-with-parent", "--readonly", "--unix"])
             .arg(&socket)
+            .arg("--pidfile")
+            .arg(&ready)
             .args(words.iter().map(|word| word.as_ref()))
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
         let process = process.expect("nbdkit can be run");
-        let server = Self { process, socket };
+        let server = Self {
+            process,
+            socket,
+            ready,
+        };
         let began = Instant::now();
-        while !server.socket.exists() {
+        while !server.ready.exists() {
             assert!(began.elapsed() < PATIENCE, "nbdkit does not begin");
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -55,5 +64,6 @@ impl Drop for NbdServer {
         let _ = self.process.kill();
         let _ = self.process.wait();
         let _ = std::fs::remove_file(&self.socket);
+        let _ = std::fs::remove_file(&self.ready);
     }
 }

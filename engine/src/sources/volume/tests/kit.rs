@@ -76,13 +76,17 @@ impl Nbdkit {
         let child = Command::new("nbdkit")
             .args(["--foreground", "--exit-with-parent", "--unix"])
             .arg(folder.path().join("s"))
+            .arg("--pidfile")
+            .arg(folder.path().join("pid"))
             .args(arguments)
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
         let child = child.expect("nbdkit starts");
         let server = Self { child, folder };
-        wait_until("nbdkit listens", || server.socket().exists());
+        // The socket is there before it takes connections; this file is not.
+        let ready = server.folder.path().join("pid");
+        wait_until("nbdkit listens", || ready.exists());
         server
     }
 
