@@ -13,8 +13,8 @@
 //! of content and of folders. What is asked twice was let go of in between.
 //!
 //! No request is remembered and no file is open: every answer follows from the number of an inode.
-//! Deliberately absent: threads of our own (those of `fuser` read requests, and a file system inside a
-//! volume has one of `pipeline`), and any writing.
+//! Deliberately absent: threads of our own (those of `fuser` read requests, and `ahead` and a file system
+//! inside a volume have one each of `pipeline`), and any writing.
 
 mod ahead;
 mod attr;
