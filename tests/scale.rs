@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use blockstore_tests::kit::cli::Outcome;
 use blockstore_tests::kit::generate::random_bytes;
+use blockstore_tests::kit::process::peak_memory_kib;
 use blockstore_tests::kit::repository::Taken;
 use blockstore_tests::kit::repository::TestRepository;
 use blockstore_tests::kit::rights::skipped;
@@ -40,12 +41,8 @@ fn sparse(path: &Path, len: u64) -> Option<File> {
 /// Runs to its end; gives what came of it, and the most memory that it held, KiB.
 fn watched(mut child: Child) -> (Outcome, u64) {
     let mut peak = 0;
-    let path = format!("/proc/{}/status", child.id());
     while child.try_wait().expect("a child").is_none() {
-        let status = std::fs::read_to_string(&path).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let words = line.and_then(|line| line.split_whitespace().next());
-        peak = words.and_then(|word| word.parse().ok()).unwrap_or(peak);
+        peak = peak_memory_kib(child.id()).unwrap_or(peak);
         std::thread::sleep(Duration::from_millis(20));
     }
     let output = child.wait_with_output().expect("it ended");

@@ -18,6 +18,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::kit::cli::Outcome;
+use crate::kit::process;
 use crate::kit::repository::TestRepository;
 use crate::kit::rights::skipped;
 
@@ -99,13 +100,7 @@ impl Snapshots {
 
     /// Calls by which the program has read until now: one for each question of the kernel, and a few.
     pub fn reads(&self) -> u64 {
-        let path = Path::new("/proc")
-            .join(self.child.id().to_string())
-            .join("io");
-        let io = std::fs::read_to_string(path).expect("the program runs");
-        let mut lines = io.lines().filter_map(|line| line.strip_prefix("syscr: "));
-        let count = lines.next().expect("the kernel counts");
-        count.parse().expect("it is a number")
+        process::traffic(self.child.id(), "syscr").expect("the program runs")
     }
 
     /// Sends a signal to the program.

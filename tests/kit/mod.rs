@@ -10,6 +10,7 @@ pub mod loops;
 pub mod lvm;
 pub mod mount;
 pub mod nbd;
+pub mod process;
 pub mod repository;
 pub mod rights;
 pub mod served;

@@ -15,6 +15,7 @@ use rustix::process::kill_process;
 use serde_json::Value;
 
 use crate::kit::cli::Outcome;
+use crate::kit::process::peak_memory_kib;
 use crate::kit::repository::TestRepository;
 
 /// `blockstore serve nbd` on a socket; killed when dropped.
@@ -70,11 +71,7 @@ impl Served {
 
     /// Most memory that it had so far, bytes.
     pub fn memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process()));
-        let status = status.expect("the process is there");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        kib.expect("the kernel tells") * 1024
+        peak_memory_kib(self.process()).expect("it runs") * 1024
     }
 
     /// Asks it to end, as a service manager does; gives what came of it.

@@ -9,6 +9,7 @@ use blockstore_tests::kit::disk::overwrite;
 use blockstore_tests::kit::disk::random_disk;
 use blockstore_tests::kit::loops::Loop;
 use blockstore_tests::kit::mount::Mounted;
+use blockstore_tests::kit::process::traffic;
 use blockstore_tests::kit::repository::Taken;
 use blockstore_tests::kit::repository::TestRepository;
 use blockstore_tests::kit::tool::can_make;
@@ -16,7 +17,6 @@ use blockstore_tests::kit::tool::output;
 use blockstore_tests::kit::workspace::Workspace;
 
 use crate::volumes::MIB;
-use crate::volumes::bytes_of_process;
 use crate::volumes::number;
 use crate::volumes::ranges;
 use crate::volumes::reaches;
@@ -70,7 +70,7 @@ fn i7_a_restore_to_a_device_that_was_killed_goes_on_and_writes_little_twice() {
         let words = [options.as_slice(), &[&path]].concat();
         let mut process = repository.command("restore", &words).spawn().unwrap();
         let enough = DISK_LEN * share / 100;
-        if !reaches(&mut process, |id| bytes_of_process(id, "wchar") > enough) {
+        if !reaches(&mut process, |id| traffic(id, "wchar") > Some(enough)) {
             continue; // It was done already: kill it earlier.
         }
         process.kill().unwrap();

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use blockstore_tests::kit::disk::assert_same_bytes;
 use blockstore_tests::kit::disk::overwrite;
 use blockstore_tests::kit::generate::random_bytes;
+use blockstore_tests::kit::process::traffic;
 use blockstore_tests::kit::repository::Taken;
 use blockstore_tests::kit::repository::TestRepository;
 use blockstore_tests::kit::workspace::Workspace;
 
 use crate::volumes::MIB;
-use crate::volumes::bytes_of_process;
 use crate::volumes::number;
 use crate::volumes::reaches;
 use crate::volumes::snapshot;
@@ -83,7 +83,7 @@ fn i7_in_place_and_killed_half_way_it_goes_on_and_ends_right() {
         damage_one_block_in_a_hundred(&target);
         let mut process = repository.command("restore", &words).spawn().unwrap();
         let half_way = (MIB_OF_IMAGE as u64 * MIB) * share / 100;
-        if !reaches(&mut process, |id| bytes_of_process(id, "rchar") > half_way) {
+        if !reaches(&mut process, |id| traffic(id, "rchar") > Some(half_way)) {
             continue; // It was done already: kill it earlier.
         }
         process.kill().unwrap();

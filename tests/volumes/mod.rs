@@ -91,14 +91,6 @@ fn reaches(process: &mut Child, is_there: impl Fn(u32) -> bool) -> bool {
     }
 }
 
-/// Bytes that a program has written or read (`wchar`, `rchar`), as far as the kernel counts them.
-fn bytes_of_process(process: u32, key: &str) -> u64 {
-    let counts = std::fs::read_to_string(format!("/proc/{process}/io")).unwrap_or_default();
-    let line = counts.lines().find_map(|line| line.strip_prefix(key));
-    let number = line.and_then(|line| line.trim_start_matches(": ").trim().parse().ok());
-    number.unwrap_or(0)
-}
-
 /// True once a program holds this file open.
 fn holds_open(process: u32, file: &Path) -> bool {
     let open = std::fs::read_dir(format!("/proc/{process}/fd"));
