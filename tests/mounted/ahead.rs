@@ -1,4 +1,4 @@
-//! Files that are read one after another: the kernel has the next before it is asked for them.
+//! What is read in order: the kernel has the next before it is asked for it, or asks for much at once.
 
 use std::path::Path;
 use std::thread::sleep;
@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use blockstore_tests::kit::fuse;
 use blockstore_tests::kit::fuse::Snapshots;
+use blockstore_tests::kit::generate::random_bytes;
 use blockstore_tests::kit::repository::TestRepository;
+use blockstore_tests::kit::rights::is_root;
 use blockstore_tests::kit::workspace::Workspace;
 
 use crate::mounted::mounted;
+use crate::scene::MIB;
 
 const FOLDERS: usize = 20;
 const FILES: usize = 60;
+const LONG_LEN: usize = 32 * MIB;
 /// What it takes to read on, on a busy machine: tried anew in each folder.
 const PATIENCE: Duration = Duration::from_millis(300);
 
@@ -62,5 +66,25 @@ fn i1_files_that_are_read_in_order_come_from_the_kernel_and_are_what_was_capture
     for folder in 0..FOLDERS {
         read(&mount, top, folder, 0..FILES);
     }
+    mount.end().expect_code(0);
+}
+
+#[test]
+fn i1_a_long_file_that_is_read_in_order_is_asked_for_in_parts_of_a_mebibyte() {
+    if !fuse::is_there() || !is_root() {
+        return;
+    }
+    let workspace = Workspace::new();
+    let bytes = random_bytes(1, "long", LONG_LEN);
+    workspace.file("source/long", &bytes);
+    let repository = TestRepository::init(&workspace);
+    let taken = repository.snapshot(&[&workspace.join("source")]);
+    let mount = mounted(&workspace, &repository, &taken);
+    let before = mount.reads();
+    let found = std::fs::read(mount.path().join("long")).unwrap();
+    let reads = mount.reads() - before;
+    assert!(found == bytes, "other bytes");
+    // Some of them are of packs.
+    assert!(reads < 5 * (LONG_LEN / MIB) as u64, "{reads} reads");
     mount.end().expect_code(0);
 }

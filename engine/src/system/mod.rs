@@ -5,7 +5,7 @@
 //! devices   a block device: its values, its partitions, what lies below it and above it
 //! loops     image files that are attached as devices
 //! machine   processor, memory, kernel, and the file system that a path lies on
-//! point     a path that something is to be mounted on
+//! point     a path that something is to be mounted on, and how far the kernel reads ahead there
 //! process   whether another process is there
 //! usage     what this process has used of them
 //! ```

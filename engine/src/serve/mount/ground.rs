@@ -71,8 +71,9 @@ fn device(path: &Path) -> Result<()> {
 /// mount itself will.
 fn is_fuse(path: &Path) -> bool {
     let mounts = System::real().mounts().unwrap_or_default();
-    let mut here = mounts.iter().filter(|mount| mount.point == path);
-    here.any(|mount| mount.kind == "fuse" || mount.kind.starts_with("fuse."))
+    mounts
+        .iter()
+        .any(|mount| mount.point == path && point::is_fuse(mount))
 }
 
 /// Why the kernel or the helper program did not mount.
