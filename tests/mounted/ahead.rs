@@ -16,6 +16,7 @@ use crate::scene::MIB;
 
 const FOLDERS: usize = 20;
 const FILES: usize = 60;
+const FILES_OF_FEW: usize = 8;
 const LONG_LEN: usize = 32 * MIB;
 /// What it takes to read on, on a busy machine: tried anew in each folder.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -66,6 +67,36 @@ fn i1_files_that_are_read_in_order_come_from_the_kernel_and_are_what_was_capture
     for folder in 0..FOLDERS {
         read(&mount, top, folder, 0..FILES);
     }
+    mount.end().expect_code(0);
+}
+
+#[test]
+fn i1_files_of_the_next_folder_come_from_the_kernel_once_it_was_listed() {
+    if !fuse::is_there() {
+        return;
+    }
+    let workspace = Workspace::new();
+    for folder in 0..FOLDERS {
+        for file in 0..FILES_OF_FEW {
+            let name = format!("source/{folder:02}/{file:02}");
+            workspace.file(&name, content(folder, file));
+        }
+    }
+    let repository = TestRepository::init(&workspace);
+    let taken = repository.snapshot(&[&workspace.join("source")]);
+    let mount = mounted(&workspace, &repository, &taken);
+    let top = mount.path();
+    let asked_of = |folder: usize| {
+        let names = top.join(format!("{folder:02}")).read_dir().unwrap();
+        assert_eq!(names.count(), FILES_OF_FEW);
+        // That this file is there is asked once, for the number of its names.
+        top.join(format!("{folder:02}/00")).metadata().unwrap();
+        sleep(PATIENCE);
+        read(&mount, top, folder, 0..FILES_OF_FEW)
+    };
+    assert!(asked_of(0) >= 4, "nobody has read before");
+    let asked: Vec<u64> = (1..FOLDERS).map(asked_of).collect();
+    assert!(asked.contains(&0), "the program was asked: {asked:?}");
     mount.end().expect_code(0);
 }
 

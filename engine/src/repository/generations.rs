@@ -43,9 +43,9 @@ struct Later {
 }
 
 impl FrameRef {
-    /// True if this frame lies right behind `other`, or begins another pack.
-    pub(crate) fn follows(self, other: Self) -> bool {
-        self.is_of_same_generation(other) && self.number == other.number.wrapping_add(1)
+    /// True if at most `distance` frames lie from one to the other.
+    pub(crate) fn is_near(self, other: Self, distance: u32) -> bool {
+        self.is_of_same_generation(other) && self.number.abs_diff(other.number) <= distance
     }
 
     /// True if the same generation knows both.

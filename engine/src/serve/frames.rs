@@ -34,6 +34,10 @@ pub(super) struct Frames {
 /// Wanted of a frame: all of it.
 pub(super) const WHOLE: u32 = u32::MAX;
 
+/// How far apart frames lie, at most, that are asked for in order: several threads fill a pack, and
+/// what one has ready first comes first.
+const IN_ORDER_SLACK: u32 = 4;
+
 /// Rooms that are kept for the next frames.
 const SPARE_MAX: usize = 4;
 
@@ -85,7 +89,10 @@ impl Frames {
         let in_order = loop {
             match state.find(key, wanted_len) {
                 Found::Frame(frame) => return Ok(frame),
-                Found::Nothing => break state.last.is_some_and(|last| key.follows(last)),
+                Found::Nothing => {
+                    let is_near = |last: FrameRef| key.is_near(last, IN_ORDER_SLACK);
+                    break state.last.is_some_and(is_near);
+                }
                 Found::TooShort => break true,
                 Found::Loading => self.settled.wait(&mut state),
             }

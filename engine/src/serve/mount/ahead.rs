@@ -4,10 +4,12 @@
 //! To ask and to answer takes two switches between processes, which for a small file is more than all
 //! else. So once the files of folders that were listed are read in their order, a thread reads on and
 //! gives the kernel what it will ask for, and it does not ask. What of a folder was listed is what the
-//! kernel knows of it: it takes nothing else.
+//! kernel knows of it: it takes nothing else. Whoever has read the last folders so will read the next,
+//! once all of it is listed.
 //!
 //! Who reads what was given is not seen here any more; so one file in some dozens is left out, and
-//! whoever asks for that has come so far.
+//! whoever asks for that has come so far. Of folders that are listed, no more is given than
+//! [`TRUSTED_MAX`] before somebody asks again.
 //!
 //! What is given is read as for a reader, every byte verified. Deliberately absent: any error. What
 //! cannot be read is left to who asks, and told then.
@@ -31,8 +33,10 @@ const IN_ORDER_MIN: u32 = 4;
 const FILES_AHEAD: u64 = 64;
 /// Longer files are left to the kernel, which reads ahead in them.
 const LEN_MAX: u64 = 128 * KIB as u64;
+/// Files that are given as folders are listed, without one that is asked for.
+const TRUSTED_MAX: u64 = 4 * FILES_AHEAD;
 /// Listings that are remembered: of the folders that one is in, and of their neighbours.
-const LISTINGS_MAX: usize = 32;
+const LISTINGS_MAX: usize = 128;
 /// Runs that wait for the thread; more are not given.
 const QUEUE_LEN: usize = 4;
 
@@ -51,10 +55,13 @@ struct Walk {
     listings: VecDeque<Listing>,
     /// Files that were read in order, without one that was not.
     in_order: u32,
+    /// Files that may be given as folders are listed.
+    trusted: u64,
 }
 
-/// Neighbours of one folder, as they were listed.
+/// What lies in one folder, as far as it was listed.
 struct Listing {
+    folder: u64,
     inodes: Range<u64>,
     /// The one that was read last.
     last: u64,
@@ -91,15 +98,27 @@ impl Ahead {
         Ok(())
     }
 
-    /// These were listed, and the kernel knows them now.
-    pub(super) fn listed(&self, inodes: Range<u64>) {
-        self.walk.lock().listed(inodes);
+    /// These were listed of a folder, and the kernel knows them now.
+    pub(super) fn listed(&self, folder: u64, inodes: Range<u64>) {
+        self.walk.lock().listed(folder, inodes);
+    }
+
+    /// A folder was listed to its end.
+    pub(super) fn listed_whole(&self, folder: u64) {
+        let run = self.walk.lock().listed_whole(folder);
+        self.offer(run);
     }
 
     /// A file is read from its first byte.
     pub(super) fn read(&self, inode: u64) {
         self.reached.store(inode, Ordering::Relaxed);
         let run = self.walk.lock().read(inode);
+        self.offer(run);
+    }
+
+    /// Leaves a run to the thread. Who answers the kernel gives nothing itself: the kernel waits for a
+    /// page that somebody asked for, and nobody might be left to answer that.
+    fn offer(&self, run: Option<Run>) {
         if let (Some(run), Some(pool)) = (run, self.pool.get()) {
             pool.offer(run);
         }
@@ -133,17 +152,16 @@ fn give(inodes: &Inodes, inode: u64, notifier: &Notifier, buffer: &mut Vec<u8>) 
 }
 
 impl Walk {
-    fn listed(&mut self, inodes: Range<u64>) {
-        let known = self
-            .listings
-            .iter()
-            .position(|one| one.inodes.contains(&inodes.start) || one.inodes.end == inodes.start);
-        let listing = match known.and_then(|index| self.listings.remove(index)) {
+    fn listed(&mut self, folder: u64, inodes: Range<u64>) {
+        let known = self.listings.iter().position(|one| one.folder == folder);
+        let known = known.and_then(|index| self.listings.remove(index));
+        let listing = match known.filter(|known| known.inodes.end >= inodes.start) {
             Some(known) => Listing {
                 inodes: known.inodes.start..known.inodes.end.max(inodes.end),
                 ..known
             },
             None => Listing {
+                folder,
                 last: 0,
                 given: inodes.start,
                 inodes,
@@ -153,6 +171,18 @@ impl Walk {
             self.listings.pop_front();
         }
         self.listings.push_back(listing);
+    }
+
+    /// Says what is to be given of a folder that was listed to its end.
+    fn listed_whole(&mut self, folder: u64) -> Option<Run> {
+        if self.in_order < IN_ORDER_MIN {
+            return None;
+        }
+        let mut listings = self.listings.iter_mut().rev();
+        let listing = listings.find(|one| one.folder == folder)?;
+        let given = listing.give(FILES_AHEAD.min(self.trusted))?;
+        self.trusted -= given.inodes.end - given.inodes.start;
+        Some(given)
     }
 
     /// Notes that a file is read, and says what is to be given after it.
@@ -165,19 +195,27 @@ impl Walk {
         };
         listing.last = inode;
         self.in_order = self.in_order.saturating_add(1);
-        let from = listing.given.max(inode + 1);
-        let to = listing.inodes.end.min(inode + 1 + FILES_AHEAD);
-        // In steps: what is given one by one is given too late.
-        let is_due = to == listing.inodes.end || to >= from + FILES_AHEAD / 2;
-        if self.in_order < IN_ORDER_MIN || from >= to || !is_due {
+        if self.in_order < IN_ORDER_MIN {
             return None;
         }
-        listing.given = to;
-        let mark = if to == listing.inodes.end {
-            to
-        } else {
-            to - FILES_AHEAD / 2
-        };
+        self.trusted = TRUSTED_MAX;
+        listing.given = listing.given.max(inode + 1);
+        listing.give((inode + 1 + FILES_AHEAD).saturating_sub(listing.given))
+    }
+}
+
+impl Listing {
+    /// The next of it, at most `len_max` files.
+    fn give(&mut self, len_max: u64) -> Option<Run> {
+        let (from, end) = (self.given, self.inodes.end);
+        let to = end.min(from + len_max);
+        // In steps: what is given one by one is given too late.
+        let is_due = to == end || len_max >= FILES_AHEAD / 2;
+        if from >= to || !is_due {
+            return None;
+        }
+        self.given = to;
+        let mark = if to == end { to } else { to - FILES_AHEAD / 2 };
         Some(Run {
             inodes: from..to,
             mark,
@@ -203,7 +241,7 @@ mod tests {
     #[test]
     fn files_that_are_read_in_order_are_given_in_steps_with_one_left_out() {
         let mut walk = Walk::default();
-        walk.listed(100..1_000);
+        walk.listed(1, 100..1_000);
         assert_eq!(runs(&mut walk, 100..103), []);
         assert_eq!(runs(&mut walk, [103]), [run(104..168, 136)]);
         assert_eq!(
@@ -233,8 +271,8 @@ mod tests {
     #[test]
     fn the_end_of_a_listing_is_given_whole_and_nothing_behind_it() {
         let mut walk = Walk::default();
-        walk.listed(10..20);
-        walk.listed(50..53);
+        walk.listed(1, 10..20);
+        walk.listed(2, 50..53);
         assert_eq!(runs(&mut walk, 10..14), [run(14..20, 20)]);
         assert_eq!(runs(&mut walk, [50]), [run(51..53, 53)], "the next folder");
         assert_eq!(runs(&mut walk, [51, 52, 19, 20]), []);
@@ -243,27 +281,59 @@ mod tests {
     #[test]
     fn a_folder_that_is_listed_in_parts_is_one_listing() {
         let mut walk = Walk::default();
-        walk.listed(10..20);
+        walk.listed(1, 10..20);
         assert_eq!(runs(&mut walk, 10..14).len(), 1);
-        walk.listed(20..40);
-        walk.listed(10..20);
+        walk.listed(1, 20..40);
+        walk.listed(1, 10..20);
         assert_eq!(runs(&mut walk, 14..16), [run(20..40, 40)]);
+    }
+
+    #[test]
+    fn who_reads_the_folders_in_a_folder_in_between_goes_on_in_order() {
+        let mut walk = Walk::default();
+        walk.listed(1, 10..20);
+        assert_eq!(runs(&mut walk, 10..13), []);
+        walk.listed(13, 20..23);
+        assert_eq!(runs(&mut walk, [20]), [run(21..23, 23)]);
+        assert_eq!(runs(&mut walk, [14]), [run(15..20, 20)]);
     }
 
     #[test]
     fn nothing_is_given_to_who_reads_here_and_there() {
         let mut walk = Walk::default();
-        walk.listed(100..1_000);
+        walk.listed(1, 100..1_000);
         for inode in [100, 300, 301, 200, 400, 401, 402, 90, 403, 404, 405, 405] {
             assert_eq!(walk.read(inode), None, "{inode}");
         }
     }
 
     #[test]
+    fn a_folder_that_is_listed_after_others_were_read_in_order_is_given_until_nobody_asks() {
+        let mut walk = Walk::default();
+        walk.listed(1, 10..20);
+        walk.listed(2, 30..40);
+        assert_eq!(walk.listed_whole(2), None, "nobody reads");
+        assert_eq!(runs(&mut walk, 10..14), [run(14..20, 20)]);
+        assert_eq!(walk.listed_whole(1), None, "it was given");
+        assert_eq!(walk.listed_whole(2), Some(run(30..40, 40)));
+        walk.listed(3, 1_000..2_000);
+        assert_eq!(walk.listed_whole(3), Some(run(1_000..1_064, 1_032)));
+        let given = (100..150).filter(|folder| {
+            walk.listed(*folder, folder * 100..folder * 100 + 10);
+            walk.listed_whole(*folder).is_some()
+        });
+        assert_eq!(given.count() as u64, (TRUSTED_MAX - 74) / 10);
+        assert_eq!(runs(&mut walk, [1_032]), [run(1_064..1_097, 1_065)]);
+        walk.listed(4, 20_000..20_010);
+        let next = Some(run(20_000..20_010, 20_010));
+        assert_eq!(walk.listed_whole(4), next, "somebody asked");
+    }
+
+    #[test]
     fn listings_that_were_used_last_are_remembered() {
         let mut walk = Walk::default();
         for folder in 0..2 * LISTINGS_MAX as u64 {
-            walk.listed(folder * 100..folder * 100 + 50);
+            walk.listed(folder, folder * 100..folder * 100 + 50);
         }
         assert_eq!(walk.listings.len(), LISTINGS_MAX);
         assert_eq!(runs(&mut walk, 0..10), []);

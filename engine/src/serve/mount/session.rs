@@ -206,8 +206,10 @@ impl Session {
             })
         };
         let result = node.files.children(node.number, position, &mut each);
-        if let Some(listed) = listed {
-            self.ahead.listed(listed);
+        match listed {
+            Some(listed) => self.ahead.listed(inode.0, listed),
+            None if result.is_ok() => self.ahead.listed_whole(inode.0),
+            None => {}
         }
         match failed.map_or(result, Err) {
             Err(error) if given == 0 => Err(error),
