@@ -25,6 +25,35 @@ fn content(folder: usize, file: usize) -> String {
     format!("{folder}, {file}; ").repeat(1 + (file * 37) % 400)
 }
 
+/// Mounts a snapshot of [`FOLDERS`] folders of so many files each.
+#[track_caller]
+fn mounted_folders(workspace: &Workspace, files: usize) -> Snapshots {
+    for folder in 0..FOLDERS {
+        for file in 0..files {
+            let name = format!("source/{folder:02}/{file:02}");
+            workspace.file(&name, content(folder, file));
+        }
+    }
+    mounted_source(workspace)
+}
+
+/// Mounts a snapshot of `source` in the workspace.
+#[track_caller]
+fn mounted_source(workspace: &Workspace) -> Snapshots {
+    let repository = TestRepository::init(workspace);
+    let taken = repository.snapshot(&[&workspace.join("source")]);
+    mounted(workspace, &repository, &taken)
+}
+
+/// Lists a folder of so many files.
+#[track_caller]
+fn list(top: &Path, folder: usize, files: usize) {
+    let folder = top.join(format!("{folder:02}"));
+    assert_eq!(folder.read_dir().unwrap().count(), files);
+    // That this file is there is asked once, for the number of its names.
+    folder.join("00").metadata().unwrap();
+}
+
 /// Reads these files of a folder; gives how often the program was asked meanwhile.
 #[track_caller]
 fn read(mount: &Snapshots, top: &Path, folder: usize, files: std::ops::Range<usize>) -> u64 {
@@ -43,21 +72,10 @@ fn i1_files_that_are_read_in_order_come_from_the_kernel_and_are_what_was_capture
         return;
     }
     let workspace = Workspace::new();
-    for folder in 0..FOLDERS {
-        for file in 0..FILES {
-            let name = format!("source/{folder:02}/{file:02}");
-            workspace.file(&name, content(folder, file));
-        }
-    }
-    let repository = TestRepository::init(&workspace);
-    let taken = repository.snapshot(&[&workspace.join("source")]);
-    let mount = mounted(&workspace, &repository, &taken);
+    let mount = mounted_folders(&workspace, FILES);
     let top = mount.path();
     let is_given = |folder: usize| {
-        let names = top.join(format!("{folder:02}")).read_dir().unwrap();
-        assert_eq!(names.count(), FILES);
-        // That this file is there is asked once, for the number of its names.
-        top.join(format!("{folder:02}/00")).metadata().unwrap();
+        list(top, folder, FILES);
         read(&mount, top, folder, 0..5);
         sleep(PATIENCE);
         read(&mount, top, folder, 6..FILES) < FILES as u64 / 4
@@ -76,21 +94,10 @@ fn i1_files_of_the_next_folder_come_from_the_kernel_once_it_was_listed() {
         return;
     }
     let workspace = Workspace::new();
-    for folder in 0..FOLDERS {
-        for file in 0..FILES_OF_FEW {
-            let name = format!("source/{folder:02}/{file:02}");
-            workspace.file(&name, content(folder, file));
-        }
-    }
-    let repository = TestRepository::init(&workspace);
-    let taken = repository.snapshot(&[&workspace.join("source")]);
-    let mount = mounted(&workspace, &repository, &taken);
+    let mount = mounted_folders(&workspace, FILES_OF_FEW);
     let top = mount.path();
     let asked_of = |folder: usize| {
-        let names = top.join(format!("{folder:02}")).read_dir().unwrap();
-        assert_eq!(names.count(), FILES_OF_FEW);
-        // That this file is there is asked once, for the number of its names.
-        top.join(format!("{folder:02}/00")).metadata().unwrap();
+        list(top, folder, FILES_OF_FEW);
         sleep(PATIENCE);
         read(&mount, top, folder, 0..FILES_OF_FEW)
     };
@@ -108,9 +115,7 @@ fn i1_a_long_file_that_is_read_in_order_is_asked_for_in_parts_of_a_mebibyte() {
     let workspace = Workspace::new();
     let bytes = random_bytes(1, "long", LONG_LEN);
     workspace.file("source/long", &bytes);
-    let repository = TestRepository::init(&workspace);
-    let taken = repository.snapshot(&[&workspace.join("source")]);
-    let mount = mounted(&workspace, &repository, &taken);
+    let mount = mounted_source(&workspace);
     let before = mount.reads();
     let found = std::fs::read(mount.path().join("long")).unwrap();
     let reads = mount.reads() - before;
