@@ -179,6 +179,40 @@ fn a_frame_is_decoded_whole_once_more_of_it_is_wanted_than_was_at_first() {
 }
 
 #[test]
+fn frames_that_are_asked_for_a_few_places_out_of_order_are_read_once() {
+    const REGION_LEN: usize = 700_000;
+    // What does not compress is there as a whole once its start is.
+    let bytes = Random::new(1).bytes(12 * REGION_LEN);
+    let compressible = bytes.into_iter().map(|byte| byte % 16).collect();
+    let world = World::with(
+        vec![Stretch::Data(Arc::new(compressible))],
+        SessionOptions::default(),
+    );
+    let ample = LibraryOptions {
+        memory: 64 << 20,
+        threads: 1,
+    };
+    let library = Library::open(Arc::new(world.open()), ample).unwrap();
+    world.backend.reset();
+    let mut out = vec![0; 4_096];
+    for region in [1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10] {
+        for offset in (0..REGION_LEN - out.len()).step_by(10_000) {
+            // A view of its own sees no order.
+            let view = library.volume(&world.snapshot.roots[0], None).unwrap();
+            let at = region * REGION_LEN + offset;
+            view.read_at(at as u64, &mut out).unwrap();
+            assert!(out == world.bytes[at..at + out.len()], "{at}");
+        }
+    }
+    let frames_max = world.bytes.len() as u64 / FRAME_LEN_TARGET as u64 + 3;
+    let reads = world.data_reads();
+    assert!(
+        reads <= frames_max + 1,
+        "{reads}: the first also by its start"
+    );
+}
+
+#[test]
 fn memory_stays_bounded_however_much_is_read() {
     let world = World::new((0..400).map(|seed| data(seed, 20_000)).collect());
     let few = LibraryOptions {
