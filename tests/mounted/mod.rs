@@ -6,6 +6,7 @@
 
 mod ahead;
 mod all;
+mod attributes;
 mod damage;
 mod folders;
 mod inside;

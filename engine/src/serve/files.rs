@@ -5,6 +5,7 @@
 //! are the tree's own and stay what they are as long as it is there, so that nobody has to remember
 //! which were handed out.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -74,6 +75,12 @@ pub trait Files: Send + Sync {
     /// As for all calls.
     fn xattrs(&self, number: u64) -> Result<Vec<Xattr>>;
 
+    /// True if it is known that no node has extended attributes, neither here nor in trees that are to be
+    /// seen in it.
+    fn is_without_xattrs(&self) -> bool {
+        false
+    }
+
     /// The bytes of a file.
     ///
     /// # Errors
@@ -84,6 +91,21 @@ pub trait Files: Send + Sync {
     /// each [`Child::next`] being the number of the next; but for files of several names.
     fn is_in_order(&self) -> bool {
         false
+    }
+
+    /// Numbers about this one that follow one another in the listing of its folder, as far as is
+    /// quickly found out; nothing where they do not.
+    fn run(&self, _number: u64) -> Option<Range<u64>> {
+        None
+    }
+
+    /// Finds out what is left open in listings ([`Child::is_final`]) as far as that is one matter for
+    /// all of the tree; it may take long.
+    ///
+    /// # Errors
+    /// As for all calls.
+    fn settle(&self) -> Result<()> {
+        Ok(())
     }
 
     /// How people know the node, raw bytes.

@@ -7,8 +7,8 @@
 //! A lost page is told by whoever needs what was in it: the listing of a folder fails at the place
 //! where it may go on in that page, and no other does.
 
-mod links;
 mod pages;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -21,8 +21,8 @@ use crate::format::snapshot::{Root, RootType};
 use crate::format::tree::TreeItem;
 use crate::operations::walk;
 use crate::serve::files::{self, Attributes, Child, Files, Kind, NUMBER_LIMIT, ROOT};
-use crate::serve::folder::links::Links;
 use crate::serve::folder::pages::{Expected, Leaf, Page};
+use crate::serve::folder::survey::Survey;
 use crate::serve::library::Library;
 use crate::serve::view::View;
 
@@ -36,7 +36,7 @@ pub struct FolderView {
     library: Arc<Library>,
     pages: Arc<TreePages>,
     root: Root,
-    links: Links,
+    survey: Survey,
 }
 
 /// The leaf about a number or path.
@@ -87,7 +87,7 @@ impl FolderView {
             library: Arc::clone(library),
             pages: Arc::clone(pages),
             root: root.clone(),
-            links: Links::default(),
+            survey: Survey::default(),
         })
     }
 
@@ -220,7 +220,7 @@ impl FolderView {
         if attributes.kind == Kind::Folder {
             return true;
         }
-        let Some(links) = self.links.known(number) else {
+        let Some(links) = self.survey.known_links(number) else {
             return false;
         };
         attributes.links = links;
@@ -254,7 +254,7 @@ impl Files for FolderView {
         let (number, item) = self.resolved(number)?;
         let mut attributes = described(&item);
         if attributes.kind != Kind::Folder {
-            attributes.links = self.links.count(self, number)?;
+            attributes.links = self.survey.links(self, number)?;
         }
         if let Node::File(content) = &item.entry.node {
             // Where the manifest of the content is lost, reading says so.
@@ -344,6 +344,23 @@ impl Files for FolderView {
 
     fn is_in_order(&self) -> bool {
         true
+    }
+
+    fn run(&self, number: u64) -> Option<Range<u64>> {
+        let Found { leaf, start, .. } = self.leaf_of(number).ok()?;
+        let index = number.checked_sub(start)? as usize;
+        let folder = &*leaf.items.get(index)?.folder;
+        let first = leaf.items.partition_point(|item| *item.folder < *folder);
+        let end = leaf.items.partition_point(|item| *item.folder <= *folder);
+        Some(start + first as u64..start + end as u64)
+    }
+
+    fn settle(&self) -> Result<()> {
+        self.survey.make(self)
+    }
+
+    fn is_without_xattrs(&self) -> bool {
+        self.survey.is_without_xattrs()
     }
 
     fn path(&self, number: u64) -> Vec<u8> {

@@ -204,6 +204,70 @@ fn names_of_one_file_have_one_number_and_are_counted_once_they_are_asked_for() {
 }
 
 #[test]
+fn a_tree_that_was_settled_leaves_nothing_open_in_listings() {
+    let mut tree = SampleTree::new();
+    tree.file("leader", b"content".to_vec())
+        .node("other", Node::HardLink(tree_path("leader")));
+    let view = view(&tree);
+    let are_final = || {
+        let mut finals = Vec::new();
+        let mut each = |child: &Child<'_>| {
+            finals.push((child.is_final, child.attributes.links));
+            true
+        };
+        view.children(ROOT, 0, &mut each).unwrap();
+        finals
+    };
+    assert_eq!(are_final(), [(false, 1), (false, 1)]);
+    view.settle().unwrap();
+    assert_eq!(are_final(), [(true, 2), (true, 2)]);
+}
+
+#[test]
+fn the_run_of_a_file_is_what_lies_in_its_folder_as_far_as_the_page_goes() {
+    let tree = SampleTree::random(7, 1_200);
+    let view = view(&tree);
+    let (mut whole, mut parts) = (0, 0);
+    for number in 0..view.entries() {
+        let run = view.run(number).unwrap();
+        assert!(run.contains(&number), "{number}: {run:?}");
+        let folder = |number| view.item(number).unwrap().path().folder;
+        let own = folder(number);
+        assert!(run.clone().all(|one| folder(one) == own));
+        let before = run.start.checked_sub(1).map(folder);
+        let behind = (run.end < view.entries()).then(|| folder(run.end));
+        match [before, behind].contains(&Some(own)) {
+            true => parts += 1,
+            false => whole += 1,
+        }
+    }
+    assert!(whole > 100 && parts > 0, "{whole} whole, {parts} parts");
+    assert_eq!(view.run(view.entries()), None);
+}
+
+#[test]
+fn that_nothing_has_attributes_is_said_once_it_is_known() {
+    let mut tree = SampleTree::new();
+    tree.file("alone", b"x".to_vec());
+    let without = view(&tree);
+    assert!(!without.is_without_xattrs(), "nobody has looked");
+    without.settle().unwrap();
+    assert!(without.is_without_xattrs());
+    let xattrs = vec![Xattr {
+        name: b"user.note".to_vec(),
+        value: Vec::new(),
+    }];
+    let metadata = Metadata {
+        xattrs,
+        ..Metadata::default()
+    };
+    tree.entry(tree_path("other"), metadata, SampleNode::Other(Node::Fifo));
+    let with = view(&tree);
+    with.settle().unwrap();
+    assert!(!with.is_without_xattrs());
+}
+
+#[test]
 fn attributes_are_those_of_the_file_whatever_its_name() {
     let mut tree = SampleTree::new();
     let xattr = Xattr {

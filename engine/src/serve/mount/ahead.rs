@@ -2,10 +2,11 @@
 //! into the kernel's cache before it asks.
 //!
 //! To ask and to answer takes two switches between processes, which for a small file is more than all
-//! else. So once the files of folders that were listed are read in their order, a thread reads on and
-//! gives the kernel what it will ask for, and it does not ask. What of a folder was listed is what the
-//! kernel knows of it: it takes nothing else. Whoever has read the last folders so will read the next,
-//! once all of it is listed.
+//! else. So once the files of folders are read in the order of their listing, a thread reads on and
+//! gives the kernel what it will ask for, and it does not ask. It takes only files that it knows, which
+//! are those that were listed; of a folder whose listing was long ago, the tree says what there is, and
+//! the kernel whether it still knows it. Whoever has read the last folders so will read the next, once
+//! all of it is listed.
 //!
 //! Who reads what was given is not seen here any more; so one file in some dozens is left out, and
 //! whoever asks for that has come so far. Of folders that are listed, no more is given than
@@ -15,6 +16,7 @@
 //! cannot be read is left to who asks, and told then.
 
 use std::collections::VecDeque;
+use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -37,6 +39,9 @@ const LEN_MAX: u64 = 128 * KIB as u64;
 const TRUSTED_MAX: u64 = 4 * FILES_AHEAD;
 /// Listings that are remembered: of the folders that one is in, and of their neighbours.
 const LISTINGS_MAX: usize = 128;
+/// Files in a row that the kernel does not know, behind which a run ends. It knows a file of several
+/// names by one of them alone.
+const UNKNOWN_MAX: u32 = 8;
 /// Runs that wait for the thread; more are not given.
 const QUEUE_LEN: usize = 4;
 
@@ -46,7 +51,7 @@ pub(super) struct Ahead {
     walk: Mutex<Walk>,
     /// The file that was asked for last.
     reached: Arc<AtomicU64>,
-    pool: OnceLock<Pool<Run>>,
+    pool: OnceLock<Pool<Task>>,
 }
 
 #[derive(Default)]
@@ -59,14 +64,22 @@ struct Walk {
     trusted: u64,
 }
 
-/// What lies in one folder, as far as it was listed.
+/// What lies in one folder, as far as it was listed, or as its tree says.
 struct Listing {
-    folder: u64,
+    /// Nothing if that is long ago.
+    folder: Option<u64>,
     inodes: Range<u64>,
     /// The one that was read last.
     last: u64,
     /// Those before it were given.
     given: u64,
+}
+
+/// What the thread does.
+enum Task {
+    Give(Run),
+    /// Finds out what is left open in the listings of the tree that this inode is in.
+    Settle(u64),
 }
 
 /// Files to be given to the kernel.
@@ -85,12 +98,11 @@ impl Ahead {
     pub(super) fn start(&self, inodes: &Arc<Inodes>, notifier: Notifier) -> Result<()> {
         let (inodes, reached) = (Arc::clone(inodes), Arc::clone(&self.reached));
         let notifier = Arc::new(notifier);
-        let work = move |run: Run| {
-            let mut buffer = Vec::new();
-            for inode in run.inodes.clone() {
-                if run.is_wanted(inode, reached.load(Ordering::Relaxed)) {
-                    give(&inodes, inode, &notifier, &mut buffer);
-                }
+        let work = move |task| match task {
+            Task::Give(run) => give_all(&inodes, &run, &reached, &notifier),
+            Task::Settle(inode) => {
+                let node = inodes.node(inode);
+                let _ = node.and_then(|node| node.files.settle());
             }
         };
         let pool = Pool::start(1, QUEUE_LEN, work)?;
@@ -106,21 +118,26 @@ impl Ahead {
     /// A folder was listed to its end.
     pub(super) fn listed_whole(&self, folder: u64) {
         let run = self.walk.lock().listed_whole(folder);
-        self.offer(run);
+        self.offer(run.map(Task::Give));
     }
 
-    /// A file is read from its first byte.
-    pub(super) fn read(&self, inode: u64) {
+    /// Something was left open in a listing of a folder.
+    pub(super) fn listed_in_part(&self, folder: u64) {
+        self.offer(Some(Task::Settle(folder)));
+    }
+
+    /// A file is read from its first byte; `run_of` says what its tree knows of the files about it.
+    pub(super) fn read(&self, inode: u64, run_of: impl FnOnce() -> Option<Range<u64>>) {
         self.reached.store(inode, Ordering::Relaxed);
-        let run = self.walk.lock().read(inode);
-        self.offer(run);
+        let run = self.walk.lock().read(inode, run_of);
+        self.offer(run.map(Task::Give));
     }
 
-    /// Leaves a run to the thread. Who answers the kernel gives nothing itself: the kernel waits for a
+    /// Leaves a task to the thread. Who answers the kernel gives nothing itself: the kernel waits for a
     /// page that somebody asked for, and nobody might be left to answer that.
-    fn offer(&self, run: Option<Run>) {
-        if let (Some(run), Some(pool)) = (run, self.pool.get()) {
-            pool.offer(run);
+    fn offer(&self, task: Option<Task>) {
+        if let (Some(task), Some(pool)) = (task, self.pool.get()) {
+            pool.offer(task);
         }
     }
 }
@@ -133,8 +150,25 @@ impl Run {
     }
 }
 
+/// Gives the kernel the files of a run, until it does not know several: it will not know those behind.
+fn give_all(inodes: &Inodes, run: &Run, reached: &AtomicU64, notifier: &Notifier) {
+    let (mut buffer, mut unknown) = (Vec::new(), 0);
+    for inode in run.inodes.clone() {
+        if unknown == UNKNOWN_MAX {
+            return;
+        }
+        if run.is_wanted(inode, reached.load(Ordering::Relaxed)) {
+            let given = give(inodes, inode, notifier, &mut buffer);
+            match given.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                true => unknown += 1,
+                false => unknown = 0,
+            }
+        }
+    }
+}
+
 /// Gives the kernel all of a file, if it is one, and short.
-fn give(inodes: &Inodes, inode: u64, notifier: &Notifier, buffer: &mut Vec<u8>) {
+fn give(inodes: &Inodes, inode: u64, notifier: &Notifier, buffer: &mut Vec<u8>) -> io::Result<()> {
     let content = inodes
         .node(inode)
         .and_then(|node| node.files.content(node.number));
@@ -142,17 +176,18 @@ fn give(inodes: &Inodes, inode: u64, notifier: &Notifier, buffer: &mut Vec<u8>) 
         .ok()
         .filter(|view| (1..=LEN_MAX).contains(&view.len()))
     else {
-        return;
+        return Ok(());
     };
     buffer.resize(view.len() as usize, 0);
-    if view.read_at(0, buffer).is_ok() {
-        // Where the kernel does not take it, it asks.
-        let _ = notifier.store(INodeNo(inode), 0, buffer);
+    match view.read_at(0, buffer) {
+        Ok(()) => notifier.store(INodeNo(inode), 0, buffer),
+        Err(_) => Ok(()),
     }
 }
 
 impl Walk {
     fn listed(&mut self, folder: u64, inodes: Range<u64>) {
+        let folder = Some(folder);
         let known = self.listings.iter().position(|one| one.folder == folder);
         let known = known.and_then(|index| self.listings.remove(index));
         let listing = match known.filter(|known| known.inodes.end >= inodes.start) {
@@ -160,13 +195,12 @@ impl Walk {
                 inodes: known.inodes.start..known.inodes.end.max(inodes.end),
                 ..known
             },
-            None => Listing {
-                folder,
-                last: 0,
-                given: inodes.start,
-                inodes,
-            },
+            None => Listing::new(folder, inodes),
         };
+        self.remember(listing);
+    }
+
+    fn remember(&mut self, listing: Listing) {
         if self.listings.len() == LISTINGS_MAX {
             self.listings.pop_front();
         }
@@ -179,22 +213,33 @@ impl Walk {
             return None;
         }
         let mut listings = self.listings.iter_mut().rev();
-        let listing = listings.find(|one| one.folder == folder)?;
+        let listing = listings.find(|one| one.folder == Some(folder))?;
         let given = listing.give(FILES_AHEAD.min(self.trusted))?;
         self.trusted -= given.inodes.end - given.inodes.start;
         Some(given)
     }
 
-    /// Notes that a file is read, and says what is to be given after it.
-    fn read(&mut self, inode: u64) -> Option<Run> {
-        let listing = self.listings.iter_mut().rev();
-        let mut listing = listing.filter(|one| one.inodes.contains(&inode));
-        let Some(listing) = listing.next().filter(|one| one.last < inode) else {
-            self.in_order = 0;
-            return None;
-        };
+    /// Notes that a file is read, and says what is to be given after it. The first file of a folder that
+    /// is read tells nothing of the order.
+    fn read(&mut self, inode: u64, run_of: impl FnOnce() -> Option<Range<u64>>) -> Option<Run> {
+        let is_in = |one: &Listing| one.inodes.contains(&inode);
+        if !self.listings.iter().any(is_in) {
+            let Some(run) = run_of() else {
+                self.in_order = 0;
+                return None;
+            };
+            self.remember(Listing::new(None, run));
+        }
+        let listing = self.listings.iter_mut().rev().find(|one| is_in(one))?;
+        match listing.last {
+            0 => {}
+            last if last < inode => self.in_order = self.in_order.saturating_add(1),
+            _ => {
+                self.in_order = 0;
+                return None;
+            }
+        }
         listing.last = inode;
-        self.in_order = self.in_order.saturating_add(1);
         if self.in_order < IN_ORDER_MIN {
             return None;
         }
@@ -205,6 +250,15 @@ impl Walk {
 }
 
 impl Listing {
+    fn new(folder: Option<u64>, inodes: Range<u64>) -> Self {
+        Self {
+            folder,
+            last: 0,
+            given: inodes.start,
+            inodes,
+        }
+    }
+
     /// The next of it, at most `len_max` files.
     fn give(&mut self, len_max: u64) -> Option<Run> {
         let (from, end) = (self.given, self.inodes.end);
@@ -230,7 +284,7 @@ mod tests {
     /// Runs that are given while the files `read` are asked for.
     fn runs(walk: &mut Walk, read: impl IntoIterator<Item = u64>) -> Vec<Run> {
         read.into_iter()
-            .filter_map(|inode| walk.read(inode))
+            .filter_map(|inode| walk.read(inode, || None))
             .collect()
     }
 
@@ -242,15 +296,15 @@ mod tests {
     fn files_that_are_read_in_order_are_given_in_steps_with_one_left_out() {
         let mut walk = Walk::default();
         walk.listed(1, 100..1_000);
-        assert_eq!(runs(&mut walk, 100..103), []);
-        assert_eq!(runs(&mut walk, [103]), [run(104..168, 136)]);
+        assert_eq!(runs(&mut walk, 99..104), []);
+        assert_eq!(runs(&mut walk, [104]), [run(105..169, 137)]);
         assert_eq!(
-            runs(&mut walk, 104..135),
+            runs(&mut walk, 105..136),
             [],
             "who is as fast as the thread"
         );
-        assert_eq!(runs(&mut walk, [136]), [run(168..201, 169)]);
-        assert_eq!(runs(&mut walk, [169]), [run(201..234, 202)]);
+        assert_eq!(runs(&mut walk, [137]), [run(169..202, 170)]);
+        assert_eq!(runs(&mut walk, [170]), [run(202..235, 203)]);
     }
 
     #[test]
@@ -273,7 +327,7 @@ mod tests {
         let mut walk = Walk::default();
         walk.listed(1, 10..20);
         walk.listed(2, 50..53);
-        assert_eq!(runs(&mut walk, 10..14), [run(14..20, 20)]);
+        assert_eq!(runs(&mut walk, 10..15), [run(15..20, 20)]);
         assert_eq!(runs(&mut walk, [50]), [run(51..53, 53)], "the next folder");
         assert_eq!(runs(&mut walk, [51, 52, 19, 20]), []);
     }
@@ -282,20 +336,21 @@ mod tests {
     fn a_folder_that_is_listed_in_parts_is_one_listing() {
         let mut walk = Walk::default();
         walk.listed(1, 10..20);
-        assert_eq!(runs(&mut walk, 10..14).len(), 1);
+        assert_eq!(runs(&mut walk, 10..15).len(), 1);
         walk.listed(1, 20..40);
         walk.listed(1, 10..20);
-        assert_eq!(runs(&mut walk, 14..16), [run(20..40, 40)]);
+        assert_eq!(runs(&mut walk, 15..17), [run(20..40, 40)]);
     }
 
     #[test]
     fn who_reads_the_folders_in_a_folder_in_between_goes_on_in_order() {
         let mut walk = Walk::default();
         walk.listed(1, 10..20);
-        assert_eq!(runs(&mut walk, 10..13), []);
-        walk.listed(13, 20..23);
-        assert_eq!(runs(&mut walk, [20]), [run(21..23, 23)]);
-        assert_eq!(runs(&mut walk, [14]), [run(15..20, 20)]);
+        assert_eq!(runs(&mut walk, 10..14), []);
+        walk.listed(14, 20..23);
+        assert_eq!(runs(&mut walk, [20]), []);
+        assert_eq!(runs(&mut walk, [21]), [run(22..23, 23)]);
+        assert_eq!(runs(&mut walk, [15]), [run(16..20, 20)]);
     }
 
     #[test]
@@ -303,8 +358,27 @@ mod tests {
         let mut walk = Walk::default();
         walk.listed(1, 100..1_000);
         for inode in [100, 300, 301, 200, 400, 401, 402, 90, 403, 404, 405, 405] {
-            assert_eq!(walk.read(inode), None, "{inode}");
+            assert_eq!(walk.read(inode, || None), None, "{inode}");
         }
+        for folder in 0..50 {
+            let inode = 2_000 + 10 * folder;
+            let found = walk.read(inode, || Some(inode..inode + 10));
+            assert_eq!(found, None, "one file of each folder");
+        }
+    }
+
+    #[test]
+    fn of_folders_that_were_listed_long_ago_the_tree_says_what_is_next() {
+        let mut walk = Walk::default();
+        let mut given = Vec::new();
+        for folder in (10..1_010).step_by(10) {
+            for inode in folder..folder + 10 {
+                given.extend(walk.read(inode, || Some(folder..folder + 10)));
+            }
+        }
+        assert_eq!(given[0], run(15..20, 20));
+        assert_eq!(given[1..3], [run(21..30, 30), run(31..40, 40)]);
+        assert_eq!(given.len(), 100);
     }
 
     #[test]
@@ -313,7 +387,7 @@ mod tests {
         walk.listed(1, 10..20);
         walk.listed(2, 30..40);
         assert_eq!(walk.listed_whole(2), None, "nobody reads");
-        assert_eq!(runs(&mut walk, 10..14), [run(14..20, 20)]);
+        assert_eq!(runs(&mut walk, 10..15), [run(15..20, 20)]);
         assert_eq!(walk.listed_whole(1), None, "it was given");
         assert_eq!(walk.listed_whole(2), Some(run(30..40, 40)));
         walk.listed(3, 1_000..2_000);

@@ -8,6 +8,7 @@
 //! place for each tree that stands in another.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
@@ -73,6 +74,14 @@ impl Inodes {
             tree,
             parent: graft.parent,
         })
+    }
+
+    /// Inodes about this one that follow one another in the listing of its folder; nothing where they
+    /// do not, or if that cannot be found out.
+    pub(super) fn run(&self, inode: u64) -> Option<Range<u64>> {
+        let node = self.node(inode).ok()?;
+        let numbers = node.files.run(node.number)?;
+        Some(node.inode_of(numbers.start)..node.inode_of(numbers.end))
     }
 
     /// The inode number of a node in the tree of `folder`, or of the tree that stands in its place.

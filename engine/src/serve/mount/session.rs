@@ -39,6 +39,8 @@ const BACKGROUND_MAX: u16 = 64;
 const DOTS: u64 = 2;
 /// Unit of what `df` shows, bytes.
 const UNIT_LEN: u32 = 4_096;
+/// The inode of what is mounted.
+const TOP: u64 = 1;
 /// `whence` of `lseek`.
 const SEEK_DATA: i32 = 3;
 const SEEK_HOLE: i32 = 4;
@@ -183,6 +185,7 @@ impl Session {
         let position = offset.saturating_sub(DOTS);
         let is_in_order = node.files.is_in_order();
         let mut listed: Option<Range<u64>> = None;
+        let mut is_open = false;
         let mut each = |child: &Child<'_>| {
             let inode = match self.inodes.inode_in(&node, child.number) {
                 Ok(inode) => inode,
@@ -192,6 +195,7 @@ impl Session {
                 }
             };
             given += 1;
+            is_open |= !child.is_final;
             if is_in_order {
                 let place = node.inode_of(child.next.saturating_sub(1));
                 let first = listed.as_ref().map_or(place, |listed| listed.start);
@@ -210,6 +214,9 @@ impl Session {
             Some(listed) => self.ahead.listed(inode.0, listed),
             None if result.is_ok() => self.ahead.listed_whole(inode.0),
             None => {}
+        }
+        if is_open {
+            self.ahead.listed_in_part(inode.0);
         }
         match failed.map_or(result, Err) {
             Err(error) if given == 0 => Err(error),
@@ -231,6 +238,14 @@ impl Session {
         let xattrs = node.files.xattrs(node.number)?;
         let found = xattrs.into_iter().find(|one| one.name == name.as_bytes());
         Ok(found.map(|one| one.value))
+    }
+
+    /// True if nothing in the mount has attributes: the kernel is told that there is no such thing, and
+    /// asks for none any more, as `ls -l` does several times for every file. It is not told so when it
+    /// asks for their names: `tar --xattrs` would warn of every file.
+    fn is_without_xattrs(&self) -> bool {
+        let top = self.inodes.node(TOP);
+        self.is_fixed && top.is_ok_and(|top| top.files.is_without_xattrs())
     }
 
     /// Names, each with a zero byte behind it.
@@ -359,7 +374,7 @@ impl Filesystem for Session {
             Err(error) => return reply.error(self.errno(inode, &error)),
         };
         if offset == 0 {
-            self.ahead.read(inode.0);
+            self.ahead.read(inode.0, || self.inodes.run(inode.0));
         }
         // Fewer bytes than were asked for mean the end to the kernel: a part is never given.
         let len = view.len().saturating_sub(offset).min(size.into()) as usize;
@@ -447,6 +462,9 @@ impl Filesystem for Session {
     }
 
     fn getxattr(&self, _: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        if self.is_without_xattrs() {
+            return reply.error(Errno::ENOSYS);
+        }
         match self.xattr(inode, name) {
             Ok(Some(value)) => reply_xattr(reply, &value, size),
             Ok(None) => reply.error(Errno::NO_XATTR),
