@@ -117,7 +117,8 @@ fn i1_files_of_folders_that_were_listed_long_ago_come_from_the_kernel() {
     let mount = mounted_folders(&workspace, MANY_FOLDERS, FILES_OF_FEW);
     let top = mount.path();
     list(top, 0, FILES_OF_FEW);
-    sleep(PATIENCE);
+    // Waits until the names of all files are counted.
+    top.join("00/00").metadata().unwrap();
     (1..MANY_FOLDERS).for_each(|folder| list(top, folder, FILES_OF_FEW));
     let asked_of = |folder: usize| {
         read(&mount, top, folder, 0..2);

@@ -93,18 +93,18 @@ pub trait Files: Send + Sync {
         false
     }
 
-    /// Numbers about this one that follow one another in the listing of its folder, as far as is
-    /// quickly found out; nothing where they do not.
+    /// Numbers about this one that follow one another in the listing of its folder, as far as one
+    /// page of the tree says; nothing where they do not.
     fn run(&self, _number: u64) -> Option<Range<u64>> {
         None
     }
 
     /// Finds out what is left open in listings ([`Child::is_final`]) as far as that is one matter for
-    /// all of the tree; it may take long.
+    /// all of the tree. It may take long, and ends early where `goes_on` is false.
     ///
     /// # Errors
     /// As for all calls.
-    fn settle(&self) -> Result<()> {
+    fn settle(&self, _goes_on: &dyn Fn() -> bool) -> Result<()> {
         Ok(())
     }
 

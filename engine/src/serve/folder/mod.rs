@@ -355,8 +355,8 @@ impl Files for FolderView {
         Some(start + first as u64..start + end as u64)
     }
 
-    fn settle(&self) -> Result<()> {
-        self.survey.make(self)
+    fn settle(&self, goes_on: &dyn Fn() -> bool) -> Result<()> {
+        self.survey.make(self, goes_on)
     }
 
     fn is_without_xattrs(&self) -> bool {

@@ -5,22 +5,28 @@
 //! the file for the only name of its content and stores it again for the next.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 
 use crate::error::Result;
 use crate::format::entry::Node;
+use crate::format::tree::TreeItem;
 use crate::repository::index::is_missing_or_damaged;
 use crate::serve::folder::{FolderView, Lost};
 
-/// Most files of several names that are counted, 16 bytes each.
-const LINKED_FILES_MAX: usize = 8 << 20;
+/// Most files of several names that are counted, at most 51 bytes each.
+const LINKED_FILES_MAX: usize = 2 << 20;
 
 /// What was found out about one tree.
 #[derive(Default)]
-pub(super) struct Survey(Mutex<Option<Found>>);
+pub(super) struct Survey {
+    facts: OnceLock<Facts>,
+    /// Held by who finds out.
+    making: Mutex<()>,
+}
 
-struct Found {
+struct Facts {
     links: Links,
     has_xattrs: bool,
 }
@@ -34,33 +40,53 @@ enum Links {
 }
 
 impl Survey {
-    /// Makes it, if it was not. Who asks meanwhile waits.
-    pub(super) fn make(&self, view: &FolderView) -> Result<()> {
-        self.found(view, |_| ())
+    /// Makes it, if it was not, and for as long as `goes_on`. Who asks meanwhile waits.
+    pub(super) fn make(&self, view: &FolderView, goes_on: &dyn Fn() -> bool) -> Result<()> {
+        let _making = self.making.lock();
+        if self.facts.get().is_none()
+            && let Some(facts) = walk(view, goes_on)?
+        {
+            let _ = self.facts.set(facts);
+        }
+        Ok(())
     }
 
     /// Names of the file `number`.
     pub(super) fn links(&self, view: &FolderView, number: u64) -> Result<u32> {
-        self.found(view, |found| found.links.of(number))
+        if self.facts.get().is_none() {
+            self.make(view, &|| true)?;
+        }
+        Ok(self.known_links(number).unwrap_or(1))
     }
 
     /// Names of the file `number`, if that is known.
     pub(super) fn known_links(&self, number: u64) -> Option<u32> {
-        Some(self.0.try_lock()?.as_ref()?.links.of(number))
+        Some(self.facts.get()?.links.of(number))
     }
 
     /// True if it is known that no entry has attributes.
     pub(super) fn is_without_xattrs(&self) -> bool {
-        let known = self.0.try_lock();
-        known.is_some_and(|known| known.as_ref().is_some_and(|found| !found.has_xattrs))
+        self.facts.get().is_some_and(|facts| !facts.has_xattrs)
     }
+}
 
-    fn found<T>(&self, view: &FolderView, of: impl FnOnce(&Found) -> T) -> Result<T> {
-        let mut known = self.0.lock();
-        if let Some(found) = &*known {
-            return Ok(of(found));
+impl Facts {
+    fn add(&mut self, view: &FolderView, item: &TreeItem) -> Result<()> {
+        self.has_xattrs |= !item.entry.metadata.xattrs.is_empty();
+        let (Node::HardLink(leader), Links::Counted(counts)) = (&item.entry.node, &mut self.links)
+        else {
+            return Ok(());
+        };
+        match view.find(leader) {
+            Ok(Some((leader, _))) => *counts.entry(leader).or_insert(1) += 1,
+            Err(error) if !is_missing_or_damaged(&error) => return Err(error),
+            // A name of nothing.
+            Ok(None) | Err(_) => {}
         }
-        Ok(of(known.insert(walk(view)?)))
+        if counts.len() > LINKED_FILES_MAX {
+            self.links = Links::TooMany;
+        }
+        Ok(())
     }
 }
 
@@ -71,44 +97,33 @@ impl Links {
             Self::TooMany => 2,
         }
     }
-
-    fn add(&mut self, leader: u64) {
-        let Self::Counted(counts) = self else { return };
-        *counts.entry(leader).or_insert(1) += 1;
-        if counts.len() > LINKED_FILES_MAX {
-            *self = Self::TooMany;
-        }
-    }
 }
 
-/// Looks through all of the tree. Names in pages that are lost are names no more; their entries may
-/// have had attributes.
-fn walk(view: &FolderView) -> Result<Found> {
-    let mut found = Found {
+/// Looks through all of the tree; gives nothing if it was to end before. Names in pages that are lost
+/// are names no more; their entries may have had attributes.
+fn walk(view: &FolderView, goes_on: &dyn Fn() -> bool) -> Result<Option<Facts>> {
+    let mut facts = Facts {
         links: Links::Counted(HashMap::new()),
         has_xattrs: false,
     };
     let mut number = 0;
     while number < view.entries() {
+        if !goes_on() {
+            return Ok(None);
+        }
         let page = match view.leaf_of(number) {
             Ok(page) => page,
             Err(Lost { numbers, error }) if is_missing_or_damaged(&error) => {
-                found.has_xattrs = true;
+                facts.has_xattrs = true;
                 number = numbers.end.max(number + 1);
                 continue;
             }
             Err(Lost { error, .. }) => return Err(error),
         };
         for item in &page.leaf.items {
-            found.has_xattrs |= !item.entry.metadata.xattrs.is_empty();
-            let Node::HardLink(leader) = &item.entry.node else {
-                continue;
-            };
-            if let Ok(Some((leader, _))) = view.find(leader) {
-                found.links.add(leader);
-            }
+            facts.add(view, item)?;
         }
         number = page.start + page.leaf.items.len() as u64;
     }
-    Ok(found)
+    Ok(Some(facts))
 }

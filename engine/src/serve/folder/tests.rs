@@ -219,7 +219,9 @@ fn a_tree_that_was_settled_leaves_nothing_open_in_listings() {
         finals
     };
     assert_eq!(are_final(), [(false, 1), (false, 1)]);
-    view.settle().unwrap();
+    view.settle(&|| false).unwrap();
+    assert_eq!(are_final(), [(false, 1), (false, 1)], "it was to end");
+    view.settle(&|| true).unwrap();
     assert_eq!(are_final(), [(true, 2), (true, 2)]);
 }
 
@@ -251,7 +253,7 @@ fn that_nothing_has_attributes_is_said_once_it_is_known() {
     tree.file("alone", b"x".to_vec());
     let without = view(&tree);
     assert!(!without.is_without_xattrs(), "nobody has looked");
-    without.settle().unwrap();
+    without.settle(&|| true).unwrap();
     assert!(without.is_without_xattrs());
     let xattrs = vec![Xattr {
         name: b"user.note".to_vec(),
@@ -263,7 +265,7 @@ fn that_nothing_has_attributes_is_said_once_it_is_known() {
     };
     tree.entry(tree_path("other"), metadata, SampleNode::Other(Node::Fifo));
     let with = view(&tree);
-    with.settle().unwrap();
+    with.settle(&|| true).unwrap();
     assert!(!with.is_without_xattrs());
 }
 
@@ -314,6 +316,8 @@ fn a_lost_page_fails_the_listings_that_need_it_and_no_other() {
         let view = FolderView::new(&library, &pages, root).unwrap();
         let (found, lost) = walk_all(&view);
         assert!(!lost.is_empty());
+        view.settle(&|| true).unwrap();
+        assert!(!view.is_without_xattrs(), "those of the page are not known");
         lost_listings += lost.len();
         // Every folder that could be listed was listed whole.
         let mut children: BTreeMap<Vec<u8>, usize> = BTreeMap::new();

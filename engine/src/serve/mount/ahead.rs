@@ -4,9 +4,8 @@
 //! To ask and to answer takes two switches between processes, which for a small file is more than all
 //! else. So once the files of folders are read in the order of their listing, a thread reads on and
 //! gives the kernel what it will ask for, and it does not ask. It takes only files that it knows, which
-//! are those that were listed; of a folder whose listing was long ago, the tree says what there is, and
-//! the kernel whether it still knows it. Whoever has read the last folders so will read the next, once
-//! all of it is listed.
+//! are those that were listed, and passes over others; of a folder whose listing was long ago, the tree
+//! says what there is. Whoever has read the last folders so will read the next, once all of it is listed.
 //!
 //! Who reads what was given is not seen here any more; so one file in some dozens is left out, and
 //! whoever asks for that has come so far. Of folders that are listed, no more is given than
@@ -18,7 +17,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use fuser::{INodeNo, Notifier};
@@ -39,9 +38,6 @@ const LEN_MAX: u64 = 128 * KIB as u64;
 const TRUSTED_MAX: u64 = 4 * FILES_AHEAD;
 /// Listings that are remembered: of the folders that one is in, and of their neighbours.
 const LISTINGS_MAX: usize = 128;
-/// Files in a row that the kernel does not know, behind which a run ends. It knows a file of several
-/// names by one of them alone.
-const UNKNOWN_MAX: u32 = 8;
 /// Runs that wait for the thread; more are not given.
 const QUEUE_LEN: usize = 4;
 
@@ -49,9 +45,17 @@ const QUEUE_LEN: usize = 4;
 #[derive(Default)]
 pub(super) struct Ahead {
     walk: Mutex<Walk>,
-    /// The file that was asked for last.
-    reached: Arc<AtomicU64>,
+    reader: Arc<Reader>,
     pool: OnceLock<Pool<Task>>,
+}
+
+/// Who reads, as far as the thread has to know.
+#[derive(Default)]
+struct Reader {
+    /// The file that was asked for last.
+    reached: AtomicU64,
+    /// Nobody will ask any more.
+    is_over: AtomicBool,
 }
 
 #[derive(Default)]
@@ -96,13 +100,13 @@ impl Ahead {
     /// # Errors
     /// If the system gives no thread.
     pub(super) fn start(&self, inodes: &Arc<Inodes>, notifier: Notifier) -> Result<()> {
-        let (inodes, reached) = (Arc::clone(inodes), Arc::clone(&self.reached));
+        let (inodes, reader) = (Arc::clone(inodes), Arc::clone(&self.reader));
         let notifier = Arc::new(notifier);
         let work = move |task| match task {
-            Task::Give(run) => give_all(&inodes, &run, &reached, &notifier),
+            Task::Give(run) => give_all(&inodes, &run, &reader, &notifier),
             Task::Settle(inode) => {
                 let node = inodes.node(inode);
-                let _ = node.and_then(|node| node.files.settle());
+                let _ = node.and_then(|node| node.files.settle(&|| !reader.is_over()));
             }
         };
         let pool = Pool::start(1, QUEUE_LEN, work)?;
@@ -128,8 +132,10 @@ impl Ahead {
 
     /// A file is read from its first byte; `run_of` says what its tree knows of the files about it.
     pub(super) fn read(&self, inode: u64, run_of: impl FnOnce() -> Option<Range<u64>>) {
-        self.reached.store(inode, Ordering::Relaxed);
-        let run = self.walk.lock().read(inode, run_of);
+        self.reader.reached.store(inode, Ordering::Relaxed);
+        let is_known = self.walk.lock().knows(inode);
+        let found = if is_known { None } else { run_of() };
+        let run = self.walk.lock().read(inode, found);
         self.offer(run.map(Task::Give));
     }
 
@@ -142,6 +148,19 @@ impl Ahead {
     }
 }
 
+impl Drop for Ahead {
+    /// The pool, which is dropped next, waits for what the thread is about.
+    fn drop(&mut self) {
+        self.reader.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Reader {
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+}
+
 impl Run {
     /// True if `inode` is to be given while `reached` was asked for last.
     fn is_wanted(&self, inode: u64, reached: u64) -> bool {
@@ -150,19 +169,16 @@ impl Run {
     }
 }
 
-/// Gives the kernel the files of a run, until it does not know several: it will not know those behind.
-fn give_all(inodes: &Inodes, run: &Run, reached: &AtomicU64, notifier: &Notifier) {
-    let (mut buffer, mut unknown) = (Vec::new(), 0);
+/// Gives the kernel the files of a run, for as long as it takes any.
+fn give_all(inodes: &Inodes, run: &Run, reader: &Reader, notifier: &Notifier) {
+    let mut buffer = Vec::new();
     for inode in run.inodes.clone() {
-        if unknown == UNKNOWN_MAX {
+        if reader.is_over() {
             return;
         }
-        if run.is_wanted(inode, reached.load(Ordering::Relaxed)) {
-            let given = give(inodes, inode, notifier, &mut buffer);
-            match given.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-                true => unknown += 1,
-                false => unknown = 0,
-            }
+        let is_wanted = run.is_wanted(inode, reader.reached.load(Ordering::Relaxed));
+        if is_wanted && give(inodes, inode, notifier, &mut buffer).is_err() {
+            return;
         }
     }
 }
@@ -219,33 +235,44 @@ impl Walk {
         Some(given)
     }
 
-    /// Notes that a file is read, and says what is to be given after it. The first file of a folder that
-    /// is read tells nothing of the order.
-    fn read(&mut self, inode: u64, run_of: impl FnOnce() -> Option<Range<u64>>) -> Option<Run> {
-        let is_in = |one: &Listing| one.inodes.contains(&inode);
-        if !self.listings.iter().any(is_in) {
-            let Some(run) = run_of() else {
-                self.in_order = 0;
-                return None;
-            };
-            self.remember(Listing::new(None, run));
+    /// True if this file was listed not long ago, or read about.
+    fn knows(&self, inode: u64) -> bool {
+        let mut listings = self.listings.iter();
+        listings.any(|one| one.inodes.contains(&inode))
+    }
+
+    /// Notes that a file is read, and says what is to be given after it; `found` is what there is about
+    /// it where that is not known. The first file of a folder that is read tells nothing of the order,
+    /// unless it is the one that was left out.
+    fn read(&mut self, inode: u64, found: Option<Range<u64>>) -> Option<Run> {
+        if let Some(found) = found {
+            self.remember(Listing::new(None, found));
         }
-        let listing = self.listings.iter_mut().rev().find(|one| is_in(one))?;
-        match listing.last {
-            0 => {}
-            last if last < inode => self.in_order = self.in_order.saturating_add(1),
-            _ => {
-                self.in_order = 0;
-                return None;
-            }
+        let mut listings = self.listings.iter_mut().rev();
+        let Some(listing) = listings.find(|one| one.inodes.contains(&inode)) else {
+            self.in_order = 0;
+            return None;
+        };
+        // Of what was given only that is asked for which was left out.
+        let is_told = listing.last > 0 || inode < listing.given;
+        if listing.last >= inode {
+            self.in_order = 0;
+            return None;
         }
         listing.last = inode;
+        self.in_order = self.in_order.saturating_add(u32::from(is_told));
         if self.in_order < IN_ORDER_MIN {
             return None;
         }
-        self.trusted = TRUSTED_MAX;
         listing.given = listing.given.max(inode + 1);
-        listing.give((inode + 1 + FILES_AHEAD).saturating_sub(listing.given))
+        let len_max = (inode + 1 + FILES_AHEAD).saturating_sub(listing.given);
+        if is_told {
+            self.trusted = TRUSTED_MAX;
+            return listing.give(len_max);
+        }
+        let given = listing.give(len_max.min(self.trusted))?;
+        self.trusted -= given.inodes.end - given.inodes.start;
+        Some(given)
     }
 }
 
@@ -284,7 +311,7 @@ mod tests {
     /// Runs that are given while the files `read` are asked for.
     fn runs(walk: &mut Walk, read: impl IntoIterator<Item = u64>) -> Vec<Run> {
         read.into_iter()
-            .filter_map(|inode| walk.read(inode, || None))
+            .filter_map(|inode| walk.read(inode, None))
             .collect()
     }
 
@@ -358,13 +385,18 @@ mod tests {
         let mut walk = Walk::default();
         walk.listed(1, 100..1_000);
         for inode in [100, 300, 301, 200, 400, 401, 402, 90, 403, 404, 405, 405] {
-            assert_eq!(walk.read(inode, || None), None, "{inode}");
+            assert_eq!(walk.read(inode, None), None, "{inode}");
         }
-        for folder in 0..50 {
-            let inode = 2_000 + 10 * folder;
-            let found = walk.read(inode, || Some(inode..inode + 10));
-            assert_eq!(found, None, "one file of each folder");
-        }
+        let one_of_each = |walk: &mut Walk, from: u64| {
+            let folders = (from..from + 500).step_by(10);
+            let given = folders.filter_map(|inode| walk.read(inode, Some(inode..inode + 10)));
+            given
+                .map(|run| run.inodes.end - run.inodes.start)
+                .sum::<u64>()
+        };
+        assert_eq!(one_of_each(&mut walk, 2_000), 0, "one file of each folder");
+        assert_eq!(runs(&mut walk, 500..505).len(), 1, "a folder in order");
+        assert!(one_of_each(&mut walk, 3_000) <= TRUSTED_MAX);
     }
 
     #[test]
@@ -373,7 +405,8 @@ mod tests {
         let mut given = Vec::new();
         for folder in (10..1_010).step_by(10) {
             for inode in folder..folder + 10 {
-                given.extend(walk.read(inode, || Some(folder..folder + 10)));
+                let found = (!walk.knows(inode)).then_some(folder..folder + 10);
+                given.extend(walk.read(inode, found));
             }
         }
         assert_eq!(given[0], run(15..20, 20));

@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
@@ -36,6 +37,8 @@ struct Graft {
     files: OnceLock<Arc<dyn Files>>,
     /// The folder that it is in.
     parent: u64,
+    /// What its listings leave open is being found out, or was.
+    is_settling: AtomicBool,
 }
 
 /// A node of some tree.
@@ -53,6 +56,7 @@ impl Inodes {
             tree: None,
             files: OnceLock::from(files),
             parent: inode(0, ROOT),
+            is_settling: AtomicBool::new(false),
         };
         Self(RwLock::new(Trees {
             grafts: vec![Arc::new(first)],
@@ -62,7 +66,7 @@ impl Inodes {
 
     /// The node that an inode number means.
     pub(super) fn node(&self, inode: u64) -> Result<Node> {
-        let tree = (inode >> NUMBER_BITS) as usize;
+        let tree = tree_of(inode);
         let number = (inode & (NUMBER_LIMIT - 1)).checked_sub(1);
         let graft = self.0.read().grafts.get(tree).cloned();
         let (Some(graft), Some(number)) = (graft, number) else {
@@ -74,6 +78,12 @@ impl Inodes {
             tree,
             parent: graft.parent,
         })
+    }
+
+    /// True for the first who asks about the tree of this inode.
+    pub(super) fn begin_to_settle(&self, inode: u64) -> bool {
+        let graft = self.0.read().grafts.get(tree_of(inode)).cloned();
+        graft.is_some_and(|graft| !graft.is_settling.swap(true, Ordering::Relaxed))
     }
 
     /// Inodes about this one that follow one another in the listing of its folder; nothing where they
@@ -107,6 +117,7 @@ impl Inodes {
                 tree: Some(tree),
                 files: OnceLock::new(),
                 parent: folder.inode(),
+                is_settling: AtomicBool::new(false),
             }));
         }
         Ok(inode(index, ROOT))
@@ -142,6 +153,10 @@ impl Node {
             number => Ok(inode(self.tree, self.files.parent(number)?)),
         }
     }
+}
+
+fn tree_of(inode: u64) -> usize {
+    (inode >> NUMBER_BITS) as usize
 }
 
 fn inode(tree: usize, number: u64) -> u64 {

@@ -215,7 +215,7 @@ impl Session {
             None if result.is_ok() => self.ahead.listed_whole(inode.0),
             None => {}
         }
-        if is_open {
+        if is_open && self.inodes.begin_to_settle(inode.0) {
             self.ahead.listed_in_part(inode.0);
         }
         match failed.map_or(result, Err) {
