@@ -13,6 +13,7 @@ use blockstore_tests::kit::rights::is_root;
 use blockstore_tests::kit::workspace::Workspace;
 
 use crate::mounted::mounted;
+use crate::mounted::mounted_source;
 use crate::scene::MIB;
 
 const FOLDERS: usize = 20;
@@ -38,14 +39,6 @@ fn mounted_folders(workspace: &Workspace, folders: usize, files: usize) -> Snaps
         }
     }
     mounted_source(workspace)
-}
-
-/// Mounts a snapshot of `source` in the workspace.
-#[track_caller]
-fn mounted_source(workspace: &Workspace) -> Snapshots {
-    let repository = TestRepository::init(workspace);
-    let taken = repository.snapshot(&[&workspace.join("source")]);
-    mounted(workspace, &repository, &taken)
 }
 
 /// Lists a folder of so many files.

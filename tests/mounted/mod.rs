@@ -28,6 +28,14 @@ fn mounted(workspace: &Workspace, repository: &TestRepository, taken: &Taken) ->
     Snapshots::mount(repository, &[&taken.id], &point(workspace))
 }
 
+/// Mounts a snapshot of `source` in the workspace.
+#[track_caller]
+fn mounted_source(workspace: &Workspace) -> Snapshots {
+    let repository = TestRepository::init(workspace);
+    let taken = repository.snapshot(&[&workspace.join("source")]);
+    mounted(workspace, &repository, &taken)
+}
+
 fn point(workspace: &Workspace) -> PathBuf {
     workspace.folder("mounted")
 }

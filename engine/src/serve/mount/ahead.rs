@@ -8,8 +8,8 @@
 //! says what there is. Whoever has read the last folders so will read the next, once all of it is listed.
 //!
 //! Who reads what was given is not seen here any more; so one file in some dozens is left out, and
-//! whoever asks for that has come so far. Of folders that are listed, no more is given than
-//! [`TRUSTED_MAX`] before somebody asks again.
+//! whoever asks for that has come so far. Of folders that are listed or begun, no more is given than
+//! [`TRUSTED_MAX`] before somebody reads on in one.
 //!
 //! What is given is read as for a reader, every byte verified. Deliberately absent: any error. What
 //! cannot be read is left to who asks, and told then.
@@ -34,11 +34,11 @@ const IN_ORDER_MIN: u32 = 4;
 const FILES_AHEAD: u64 = 64;
 /// Longer files are left to the kernel, which reads ahead in them.
 const LEN_MAX: u64 = 128 * KIB as u64;
-/// Files that are given as folders are listed, without one that is asked for.
+/// Files that are given as folders are listed or begun, without one that is read on in.
 const TRUSTED_MAX: u64 = 4 * FILES_AHEAD;
 /// Listings that are remembered: of the folders that one is in, and of their neighbours.
 const LISTINGS_MAX: usize = 128;
-/// Runs that wait for the thread; more are not given.
+/// Tasks that wait for the thread; more are not done.
 const QUEUE_LEN: usize = 4;
 
 /// What is read in order, and what of it was given to the kernel.
@@ -64,7 +64,7 @@ struct Walk {
     listings: VecDeque<Listing>,
     /// Files that were read in order, without one that was not.
     in_order: u32,
-    /// Files that may be given as folders are listed.
+    /// Files that may be given as folders are listed or begun.
     trusted: u64,
 }
 
@@ -125,9 +125,9 @@ impl Ahead {
         self.offer(run.map(Task::Give));
     }
 
-    /// Something was left open in a listing of a folder.
-    pub(super) fn listed_in_part(&self, folder: u64) {
-        self.offer(Some(Task::Settle(folder)));
+    /// Something was left open in a listing of a folder; false if nobody has time to find it out.
+    pub(super) fn listed_in_part(&self, folder: u64) -> bool {
+        self.offer(Some(Task::Settle(folder)))
     }
 
     /// A file is read from its first byte; `run_of` says what its tree knows of the files about it.
@@ -141,9 +141,10 @@ impl Ahead {
 
     /// Leaves a task to the thread. Who answers the kernel gives nothing itself: the kernel waits for a
     /// page that somebody asked for, and nobody might be left to answer that.
-    fn offer(&self, task: Option<Task>) {
-        if let (Some(task), Some(pool)) = (task, self.pool.get()) {
-            pool.offer(task);
+    fn offer(&self, task: Option<Task>) -> bool {
+        match (task, self.pool.get()) {
+            (Some(task), Some(pool)) => pool.offer(task),
+            _ => false,
         }
     }
 }

@@ -80,10 +80,13 @@ impl Inodes {
         })
     }
 
-    /// True for the first who asks about the tree of this inode.
-    pub(super) fn begin_to_settle(&self, inode: u64) -> bool {
+    /// Offers to settle the tree of this inode, until that is taken once.
+    pub(super) fn settle_once(&self, inode: u64, offer: impl FnOnce() -> bool) {
         let graft = self.0.read().grafts.get(tree_of(inode)).cloned();
-        graft.is_some_and(|graft| !graft.is_settling.swap(true, Ordering::Relaxed))
+        let graft = graft.filter(|graft| !graft.is_settling.load(Ordering::Relaxed));
+        if let Some(graft) = graft.filter(|_| offer()) {
+            graft.is_settling.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Inodes about this one that follow one another in the listing of its folder; nothing where they

@@ -215,8 +215,9 @@ impl Session {
             None if result.is_ok() => self.ahead.listed_whole(inode.0),
             None => {}
         }
-        if is_open && self.inodes.begin_to_settle(inode.0) {
-            self.ahead.listed_in_part(inode.0);
+        if is_open {
+            let offer = || self.ahead.listed_in_part(inode.0);
+            self.inodes.settle_once(inode.0, offer);
         }
         match failed.map_or(result, Err) {
             Err(error) if given == 0 => Err(error),

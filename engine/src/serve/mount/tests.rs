@@ -47,6 +47,19 @@ fn names(paths: &[(&str, Named)]) -> Arc<dyn Files> {
 }
 
 #[test]
+fn a_tree_is_offered_to_be_settled_until_that_is_taken() {
+    let inodes = Inodes::new(names(&[("a", Named::Link(b"x".to_vec()))]));
+    let mut offers = 0;
+    for is_taken in [false, false, true, true, true] {
+        inodes.settle_once(1, || {
+            offers += 1;
+            is_taken
+        });
+    }
+    assert_eq!(offers, 3);
+}
+
+#[test]
 fn a_tree_in_the_place_of_a_node_has_inodes_of_its_own_and_leads_back() {
     let link = || Named::Link(b"x".to_vec());
     let inner = names(&[("a", link()), ("b", link())]);
